@@ -1,0 +1,91 @@
+"""How a provider is reached: the settings of a connection, or of one request that brings its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from shared.schemas.base import Wire
+from shared.schemas.controls import OPENAI_EXTRA_CONTROLS
+
+#: ``base_url`` of the model that ``parley up`` starts on this machine; the address behind it changes with
+#: every start, so the outbound client looks it up in the settings of its process.
+LOCAL_MODEL_URL = "parley:local"
+
+
+class OllamaSettings(Wire):
+    """An Ollama server.
+
+    ``host`` is its base URL (``http://127.0.0.1:11434``), ``keep_alive`` how long it keeps the model in
+    memory (Ollama's own form, for example ``"5m"`` or ``-1``).
+    """
+
+    host: str = Field(min_length=1, max_length=2048)
+    model: str | None = Field(None, min_length=1, max_length=200)
+    api_key: SecretStr | None = None
+    keep_alive: str | int | None = None
+    extra_headers: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("host")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        return http_url(value)
+
+
+class OpenAISettings(Wire):
+    """A server that speaks OpenAI chat completions; ``base_url`` ends before ``/chat/completions``."""
+
+    base_url: str = Field("https://api.openai.com/v1", min_length=1, max_length=2048)
+    model: str | None = Field(None, min_length=1, max_length=200)
+    api_key: SecretStr | None = None
+    organization: str | None = None
+    project: str | None = None
+    extra_headers: dict[str, str] = Field(default_factory=dict)
+    extra_controls: list[str] = Field(default_factory=list)
+    #: Name of the field that carries ``max_tokens``; newer OpenAI models want ``max_completion_tokens``.
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        return value if value == LOCAL_MODEL_URL else http_url(value)
+
+    @field_validator("extra_controls")
+    @classmethod
+    def _are_known(cls, value: list[str]) -> list[str]:
+        unknown = sorted(set(value) - OPENAI_EXTRA_CONTROLS)
+        if unknown:
+            raise ValueError(
+                f"unknown control {unknown[0]!r}; known are {', '.join(sorted(OPENAI_EXTRA_CONTROLS))}"
+            )
+        return value
+
+
+ProviderSettings = OllamaSettings | OpenAISettings
+
+
+class ProviderTimeouts(Wire):
+    """Seconds that a call may take; ``None`` takes the default of the settings."""
+
+    connect: float | None = Field(None, gt=0, le=3600)
+    first_token: float | None = Field(None, gt=0, le=86_400)
+    between_tokens: float | None = Field(None, gt=0, le=86_400)
+    total: float | None = Field(None, gt=0, le=86_400)
+
+
+def http_url(value: str) -> str:
+    """``value`` without a trailing slash, when it is an HTTP address without a user or a fragment in it."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"not an address: {error}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// address")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user or password; use api_key or extra_headers")
+    if parts.fragment or parts.query:
+        raise ValueError("must not hold a query or a fragment")
+    return value.rstrip("/")

@@ -1,0 +1,104 @@
+"""Every setting, read from ``PARLEY_*`` environment variables: one place, the same for every process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Durations are seconds, sizes are bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_", extra="ignore")
+
+    # Where things are -------------------------------------------------------------------------------
+    #: SQLAlchemy URL of Postgres (``postgresql+psycopg://…``); a transaction-mode pooler may stand before it.
+    database_url: str = "postgresql+psycopg://postgres@127.0.0.1:5432/parley"
+    #: Direct URL for migrations, when ``database_url`` leads to a pooler.
+    migration_database_url: str | None = None
+    #: Redis (or Valkey): ``redis://``, ``rediss://`` or ``unix://``.
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    #: Celery's broker; default: ``redis_url``.
+    broker_url: str | None = None
+    #: What every key, channel and queue name begins with.
+    namespace: str = Field("parley", pattern=r"^[a-z][a-z0-9_-]{0,40}$")
+    #: Where a single machine keeps its data and its generated secrets.
+    data_dir: Path | None = None
+
+    # Who may ----------------------------------------------------------------------------------------
+    #: Key of the first administrator, instead of a generated one.
+    admin_key: SecretStr | None = None
+    #: Key that encrypts secrets at rest: 32 bytes, URL-safe base64. Several, separated by commas: the first
+    #: encrypts, all decrypt.
+    secret_key: SecretStr | None = None
+    #: File that holds ``secret_key``; default: ``secret.key`` in ``data_dir``, made on first start.
+    secret_key_file: Path | None = None
+
+    # Gateway ----------------------------------------------------------------------------------------
+    #: A comment line goes to a silent SSE client this often.
+    sse_keepalive: float = Field(15.0, gt=0, le=15)
+    #: A stream that brought nothing for this long is compared with Redis and Postgres.
+    stream_silence: float = Field(5.0, gt=0)
+    #: Events that may wait for one slow client before it goes back to replay.
+    client_queue: int = Field(1000, ge=1)
+    #: How long a short operation may wait for a worker.
+    query_timeout: float = Field(30.0, gt=0)
+    #: Largest request body.
+    max_body: int = Field(8 * 1024 * 1024, ge=1024)
+
+    # Jobs -------------------------------------------------------------------------------------------
+    #: A lease lives this long without renewal; it is renewed every third of it.
+    lease_ttl: float = Field(3.0, gt=0)
+    #: Attempts at a job that may fail before the job fails.
+    max_attempts: int = Field(3, ge=1)
+    #: Pause between two sweeps.
+    sweep_interval: float = Field(5.0, gt=0)
+    #: How long turns may go on after a worker was told to stop.
+    drain_grace: float = Field(10.0, ge=0)
+    #: How long an ended job's events stay in Redis.
+    event_retention: int = Field(3600, ge=3600)
+    #: How long an ``Idempotency-Key`` is remembered.
+    idempotency_retention: int = Field(86_400, ge=3600)
+    #: Most bytes of events that one trip to Redis carries.
+    trip_bytes: int = Field(256 * 1024, ge=1024)
+    #: A job with this much waiting for Redis stops reading from its provider.
+    pending_bytes: int = Field(1024 * 1024, ge=1024)
+    #: How long the writer waits for Redis in one trip.
+    redis_timeout: float = Field(1.0, gt=0)
+    #: How long a turn waits for Redis to acknowledge its last chunks before it commits.
+    flush_timeout: float = Field(2.0, gt=0)
+
+    # Providers --------------------------------------------------------------------------------------
+    #: Defaults of a connection's timeouts.
+    provider_connect_timeout: float = Field(10.0, gt=0)
+    provider_first_token_timeout: float = Field(120.0, gt=0)
+    provider_between_tokens_timeout: float = Field(60.0, gt=0)
+    provider_total_timeout: float = Field(900.0, gt=0)
+    #: How often a call is repeated before its first token (connect errors, 429, 502, 503, 504).
+    provider_retries: int = Field(2, ge=0, le=10)
+    #: Connections to all providers that one worker process may hold; 0: no limit.
+    provider_max_connections: int = Field(0, ge=0)
+    #: Context of a model whose connection does not tell it, in tokens.
+    default_context_length: int = Field(8192, ge=256)
+    #: Address of the model that ``parley up`` started here (``http://127.0.0.1:PORT/v1``), and its key.
+    local_model_url: str | None = None
+    local_model_key: SecretStr | None = None
+    #: Its name, and its context in tokens.
+    local_model_name: str = "smollm2-135m-instruct"
+    local_model_context: int = Field(8192, ge=256)
+    #: Calls that it runs at once.
+    local_model_slots: int = Field(2, ge=1)
+
+    # Logs -------------------------------------------------------------------------------------------
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
