@@ -1,0 +1,1 @@
+"""Postgres: tables, migrations, and one repository for each aggregate."""

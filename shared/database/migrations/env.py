@@ -1,0 +1,25 @@
+"""Run by Alembic: one transaction for all versions, under a lock that ends with it."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+from shared.database.models import Base
+
+#: Any constant: whoever migrates holds it.
+MIGRATION_LOCK = 0x7061726C65790001
+
+
+def run() -> None:
+    """Migrate the database whose URL the configuration carries."""
+    engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+        with context.begin_transaction():
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            context.run_migrations()
+    engine.dispose()
+
+
+run()
