@@ -1,0 +1,1 @@
+"""One machine: the embedded servers, the local model, and the supervisor that keeps them running."""

@@ -1,0 +1,3 @@
+"""Fixtures for the whole suite: the servers of ``tests/support/servers.py``."""
+
+pytest_plugins = ["tests.support.servers"]
