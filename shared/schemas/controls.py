@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from shared.errors import UnsupportedControlError
 from shared.schemas.base import Wire
+
+if TYPE_CHECKING:
+    from shared.schemas.provider_settings import ProviderSettings
 
 
 class ProviderType(StrEnum):
@@ -67,3 +71,35 @@ SUPPORTED_CONTROLS: dict[ProviderType, frozenset[str]] = {
 #: Controls that some OpenAI-compatible servers take although OpenAI does not; a connection names those its
 #: server takes in ``settings.extra_controls``.
 OPENAI_EXTRA_CONTROLS = frozenset({"top_k", "repeat_penalty", "thinking"})
+
+
+def check_controls(provider: ProviderType, settings: ProviderSettings, controls: ChatControls) -> None:
+    """Refuse the first control that ``provider``, reached with ``settings``, has no form for.
+
+    Raises:
+        UnsupportedControlError: names the control, the provider and the remedy.
+    """
+    supported = SUPPORTED_CONTROLS[provider]
+    extra = frozenset(getattr(settings, "extra_controls", ()))
+    for name in controls.chosen():
+        if name in supported or name in extra:
+            continue
+        remedy = f"leave chat_controls.{name} out"
+        if provider is ProviderType.OPENAI and name in OPENAI_EXTRA_CONTROLS:
+            remedy += f", or, if this server takes it, add {name!r} to extra_controls of its settings"
+        raise _unsupported(name, f"the provider {provider} has no control {name!r}; {remedy}")
+    if provider is ProviderType.OLLAMA and controls.reasoning_effort is not None:
+        if controls.reasoning_effort == "minimal":
+            raise _unsupported(
+                "reasoning_effort",
+                "the provider ollama has no reasoning_effort 'minimal'; use 'low', or thinking: false",
+            )
+        if controls.thinking is False:
+            raise _unsupported(
+                "reasoning_effort",
+                "the provider ollama has no reasoning_effort without thinking; leave one of the two out",
+            )
+
+
+def _unsupported(name: str, detail: str) -> UnsupportedControlError:
+    return UnsupportedControlError(detail, errors=[{"field": f"chat_controls.{name}", "message": detail}])

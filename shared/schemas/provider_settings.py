@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.controls import OPENAI_EXTRA_CONTROLS
@@ -13,6 +14,50 @@ from shared.schemas.controls import OPENAI_EXTRA_CONTROLS
 #: ``base_url`` of the model that ``parley up`` starts on this machine; the address behind it changes with
 #: every start, so the outbound client looks it up in the settings of its process.
 LOCAL_MODEL_URL = "parley:local"
+
+
+#: Headers that belong to the connection itself.
+_RESERVED_HEADERS = frozenset(
+    {"accept-encoding", "connection", "content-length", "content-type", "host", "te", "transfer-encoding"}
+)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+
+
+def _sendable_headers(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > 32:
+        raise ValueError("at most 32 headers")
+    for name, content in value.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name[:100]!r} is not the name of a header")
+        if name.lower() in _RESERVED_HEADERS:
+            raise ValueError(f"the header {name!r} cannot be set")
+        if len(content) > 8192 or not _is_header_text(content):
+            raise ValueError(f"the header {name!r} may hold up to 8192 printable ASCII characters")
+    return value
+
+
+def _sendable_key(value: SecretStr | None) -> SecretStr | None:
+    # What is wrong with a key is said without the key.
+    if value is not None:
+        key = value.get_secret_value()
+        if not key or len(key) > 8192 or not _is_header_text(key) or " " in key:
+            raise ValueError("must be printable ASCII without spaces, at most 8192 characters")
+    return value
+
+
+def _sendable_text(value: str | None) -> str | None:
+    if value is not None and not _is_header_text(value):
+        raise ValueError("must be printable ASCII")
+    return value
+
+
+def _is_header_text(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_sendable_headers)]
+Key = Annotated[SecretStr | None, AfterValidator(_sendable_key)]
+HeaderText = Annotated[str | None, Field(max_length=200), AfterValidator(_sendable_text)]
 
 
 class OllamaSettings(Wire):
@@ -24,9 +69,9 @@ class OllamaSettings(Wire):
 
     host: str = Field(min_length=1, max_length=2048)
     model: str | None = Field(None, min_length=1, max_length=200)
-    api_key: SecretStr | None = None
+    api_key: Key = None
     keep_alive: str | int | None = None
-    extra_headers: dict[str, str] = Field(default_factory=dict)
+    extra_headers: Headers = Field(default_factory=dict)
 
     @field_validator("host")
     @classmethod
@@ -39,13 +84,16 @@ class OpenAISettings(Wire):
 
     base_url: str = Field("https://api.openai.com/v1", min_length=1, max_length=2048)
     model: str | None = Field(None, min_length=1, max_length=200)
-    api_key: SecretStr | None = None
-    organization: str | None = None
-    project: str | None = None
-    extra_headers: dict[str, str] = Field(default_factory=dict)
+    api_key: Key = None
+    organization: HeaderText = None
+    project: HeaderText = None
+    extra_headers: Headers = Field(default_factory=dict)
     extra_controls: list[str] = Field(default_factory=list)
     #: Name of the field that carries ``max_tokens``; newer OpenAI models want ``max_completion_tokens``.
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    #: Name of the field that carries ``repeat_penalty``, where ``extra_controls`` names it: llama.cpp and
+    #: LM Studio say ``repeat_penalty``, vLLM says ``repetition_penalty``.
+    repeat_penalty_field: Literal["repeat_penalty", "repetition_penalty"] = "repeat_penalty"
 
     @field_validator("base_url")
     @classmethod

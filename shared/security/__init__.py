@@ -1,0 +1,1 @@
+"""API keys, secrets at rest, and the first administrator."""
