@@ -2,7 +2,7 @@
 
 from shared.database.base import Base
 from shared.database.models.audit import AuditEntry
-from shared.database.models.chat import Conversation, Message, Persona
+from shared.database.models.chat import Conversation, Message, Persona, PersonaImage
 from shared.database.models.connection import Connection
 from shared.database.models.identity import ApiKey, User
 from shared.database.models.job import Attempt, IdempotencyRecord, Job
@@ -18,5 +18,6 @@ __all__ = [
     "Job",
     "Message",
     "Persona",
+    "PersonaImage",
     "User",
 ]

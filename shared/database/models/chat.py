@@ -6,7 +6,16 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.database.base import Base, Dated, Identified
@@ -26,9 +35,22 @@ class Persona(Identified, Dated, Base):
     first_message: Mapped[str | None] = mapped_column(Text)
     #: ``{max_messages, max_tokens}``; both ``None``: what fits the model; SQL NULL: what fits, too.
     history: Mapped[dict[str, Any] | None]
+    #: ``{content_type, size, sha256}`` of its :class:`PersonaImage`.
     image: Mapped[dict[str, Any] | None]
     extra_data: Mapped[dict[str, Any]] = mapped_column(default=dict)
     is_active: Mapped[bool] = mapped_column(default=True)
+
+
+class PersonaImage(Base):
+    """A persona's image, in a table of its own so that lists do not carry it."""
+
+    __tablename__ = "persona_images"
+
+    persona_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("personas.id", ondelete="CASCADE"), primary_key=True
+    )
+    content_type: Mapped[str] = mapped_column(String(50))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Conversation(Identified, Dated, Base):

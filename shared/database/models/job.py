@@ -76,6 +76,8 @@ class Job(Identified, Base):
     message_id: Mapped[uuid.UUID | None]
     #: Whether the caller chose the parent of the user message; else a waiting turn gets it when activated.
     parent_given: Mapped[bool] = mapped_column(default=False)
+    #: Sequence number of the final event in the stream, known when the end is committed.
+    final_seq: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     ready_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]

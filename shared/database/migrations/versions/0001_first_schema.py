@@ -106,6 +106,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner_id", "name", name=op.f("uq_personas_owner_id_name")),
     )
     op.create_table(
+        "persona_images",
+        sa.Column("persona_id", sa.UUID(), nullable=False),
+        sa.Column("content_type", sa.String(length=50), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["persona_id"], ["personas.id"], name=op.f("fk_persona_images_persona_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("persona_id", name=op.f("pk_persona_images")),
+    )
+    op.create_table(
         "conversations",
         sa.Column("owner_id", sa.UUID(), nullable=False),
         sa.Column("title", sa.String(length=255), nullable=False),
@@ -152,6 +162,7 @@ def upgrade() -> None:
         sa.Column("user_message_id", sa.UUID(), nullable=True),
         sa.Column("message_id", sa.UUID(), nullable=True),
         sa.Column("parent_given", sa.Boolean(), nullable=False),
+        sa.Column("final_seq", sa.Integer(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -348,6 +359,7 @@ def downgrade() -> None:
     op.drop_table("jobs")
     op.drop_index("ix_conversations_owner", table_name="conversations")
     op.drop_table("conversations")
+    op.drop_table("persona_images")
     op.drop_table("personas")
     op.drop_index("ux_connections_default", table_name="connections", postgresql_where=sa.text("is_default"))
     op.drop_table("connections")

@@ -1,0 +1,68 @@
+"""Cancelling a job: the mark on its row first, then a flag and a message to whoever runs it."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.jobs.closing import Closer
+from shared.jobs.job import Job
+from shared.jobs.leases import Leases
+from shared.jobs.states import Phase
+from shared.jobs.statements import statement
+from shared.jobs.store import JobStore
+
+log = logging.getLogger(__name__)
+
+_MARK = statement("mark_cancelled")
+
+
+def cancel_channel(namespace: str) -> str:
+    """The channel on which workers hear ``<job>:<attempt>`` of what is to be cancelled."""
+    return f"{namespace}:cancel"
+
+
+class Canceller:
+    """Cancels jobs, whoever holds them, from any process."""
+
+    def __init__(self, store: JobStore, leases: Leases, redis: Redis, closer: Closer, namespace: str) -> None:
+        self._store = store
+        self._leases = leases
+        self._redis = redis
+        self._closer = closer
+        self._channel = cancel_channel(namespace)
+
+    async def cancel(self, job_id: UUID) -> Job | None:
+        """Cancel a job: at once when nobody holds it, else by telling its holder.
+
+        Returns:
+            The job as it is afterwards; ``None`` when it had ended before. A job that is held may still be
+            stored as succeeded: the commit of its outcome decides.
+        """
+        async with self._store.engine.begin() as connection:
+            row = (await connection.execute(_MARK, {"job_id": job_id})).mappings().first()
+        if row is None:
+            return None
+        job = Job.from_row(row)
+        await self.enforce(job)
+        return await self._store.get(job_id)
+
+    async def enforce(self, job: Job) -> None:
+        """Carry out the mark on ``job``; the sweep does what fails here."""
+        if job.phase is Phase.HELD:
+            await self.tell(job)
+        elif not job.ended:
+            await self._closer.cancel(job)
+
+    async def tell(self, job: Job) -> None:
+        """Leave the flag and send the message to the worker that holds ``job``."""
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.sadd(self._leases.cancels, job.lease)
+                pipeline.publish(self._channel, job.lease)
+                await pipeline.execute()
+        except (RedisError, OSError):
+            log.warning("a cancel waits for Redis; the mark stands", extra={"session_id": str(job.id)})

@@ -1,0 +1,150 @@
+"""Ending a job without running it: cancelled while nobody held it, or failed on every attempt."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from redis.exceptions import RedisError
+
+from shared.jobs.answers import stored_reply
+from shared.jobs.event_data import (
+    CANCELLED_DETAILS,
+    EventData,
+    chunk_data,
+    complete_data,
+    done_data,
+    final_event,
+    opening_event,
+)
+from shared.jobs.event_log import EventLog
+from shared.jobs.finish import Finished, finish, finish_post_response
+from shared.jobs.job import Job
+from shared.jobs.states import Phase, PostResponse, Status
+from shared.jobs.statements import statement
+from shared.jobs.store import Activated, AttemptLostError, JobStore, activate_next
+from shared.jobs.transcript import Transcript
+from shared.jobs.wakeups import Wakeups
+from shared.schemas.events import EventId, EventType
+
+log = logging.getLogger(__name__)
+
+_END_WAITING = statement("end_waiting")
+
+
+class Closer:
+    """Ends jobs that nobody runs. Every end takes an attempt, so that no earlier one can still write; text
+    that an earlier attempt streamed is read behind the closer's own fence and kept.
+
+    Args:
+        store: the jobs.
+        log_: the event log.
+        wakeups: to wake the next turn of the conversation.
+        worker: who ends it, for the attempt's row.
+        retention: how long the events stay, in seconds.
+    """
+
+    def __init__(self, store: JobStore, log_: EventLog, wakeups: Wakeups, worker: str, retention: int) -> None:
+        self._store = store
+        self._log = log_
+        self._wakeups = wakeups
+        self._worker = worker
+        self._retention = retention
+
+    async def cancel(self, job: Job) -> Job | None:
+        """End a marked job that no living attempt holds; ``None`` when it has moved on meanwhile.
+
+        After its answer was stored, that ends stages 4 and 5 only.
+        """
+        if job.phase is Phase.WAITING:
+            return await self._cancel_waiting(job)
+        taken = await self._store.take(job, self._worker)
+        return None if taken is None else await self.end(taken, Status.CANCELLED)
+
+    async def end(self, job: Job, status: Status, error: dict[str, Any] | None = None) -> Job | None:
+        """End ``job``, whose newest attempt is the caller's, as cancelled or failed."""
+        earlier = await self._read(job)
+        try:
+            if job.answered:
+                state = PostResponse.CANCELLED if status is Status.CANCELLED else PostResponse.FAILED
+                rewrite = not earlier.done
+                finished = await finish_post_response(
+                    self._store, job, state=state, next_seq=1 + (3 if rewrite else 0)
+                )
+                await self._tell_answered(finished, rewrite)
+            else:
+                finished = await finish(
+                    self._store,
+                    job,
+                    status=status,
+                    reply=earlier.reply({"attempt": job.attempt}),
+                    message_id=uuid4(),
+                    next_seq=1,
+                    error=error,
+                )
+                await self._tell(finished.job, [final_event(finished)])
+        except AttemptLostError:
+            return None
+        await self.wake(finished.activated)
+        return finished.job
+
+    async def wake(self, activated: Activated | None) -> None:
+        """Wake a worker for the turn that came next."""
+        if activated is not None:
+            await self._wakeups.send(activated.kind, activated.job_id)
+
+    async def _cancel_waiting(self, job: Job) -> Job | None:
+        async with self._store.engine.begin() as connection:
+            parameters = {"job_id": job.id, "worker": self._worker}
+            row = (await connection.execute(_END_WAITING, parameters)).mappings().first()
+            if row is None:
+                return None
+            ended = Job.from_row(row)
+            activated = await activate_next(connection, ended.conversation_id)
+        await self._begin(ended)
+        await self._tell(ended, [(EventType.CANCELLED, {"message_id": None, "metadata": CANCELLED_DETAILS})])
+        await self.wake(activated)
+        return ended
+
+    async def _begin(self, job: Job) -> None:
+        """Write the first entry of the closer's attempt, behind which no earlier attempt can write."""
+        event, data = opening_event(job)
+        try:
+            await self._log.append(job.id, EventId(job.attempt, 0), True, [_encode(job, event, data)])
+        except (RedisError, OSError):
+            # The row decides; readers will be answered from it.
+            log.warning("a job is ended without its events", extra={"session_id": str(job.id)})
+
+    async def _read(self, job: Job) -> Transcript:
+        await self._begin(job)
+        try:
+            return Transcript.of(await self._log.after(job.id, None))
+        except (RedisError, OSError):
+            return Transcript()
+
+    async def _tell_answered(self, finished: Finished, rewrite: bool) -> None:
+        job = finished.job
+        events: list[EventData] = []
+        if rewrite:
+            answer = await stored_reply(self._store, job)
+            events += [
+                (EventType.RESTART, {"attempt": job.attempt}),
+                (EventType.CHUNK, chunk_data(answer)),
+                (EventType.DONE, done_data(finished)),
+            ]
+        events.append((EventType.POST_RESPONSE_COMPLETE, complete_data(job)))
+        await self._tell(job, events)
+
+    async def _tell(self, job: Job, events: list[EventData]) -> None:
+        entries = [_encode(job, event, data) for event, data in events]
+        try:
+            await self._log.append(job.id, EventId(job.attempt, 1), False, entries)
+            await self._log.expire(job.id, self._retention)
+        except (RedisError, OSError):
+            log.warning("the end of a job could not be told", extra={"session_id": str(job.id)})
+
+
+def _encode(job: Job, event: EventType, data: dict[str, Any]) -> tuple[bytes, bytes]:
+    return event.value.encode(), orjson.dumps({**data, "session_id": str(job.id)})

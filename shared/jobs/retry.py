@@ -1,0 +1,75 @@
+"""A retry by hand: an ended job queues again."""
+
+from __future__ import annotations
+
+import logging
+
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from shared.errors import ConversationBusyError, JobNotEndedError, SecretErasedError
+from shared.jobs.event_log import EventLog
+from shared.jobs.job import Job
+from shared.jobs.statements import statement
+from shared.jobs.store import JobStore
+from shared.jobs.wakeups import Wakeups
+
+log = logging.getLogger(__name__)
+
+_RETRY = statement("retry")
+_SHOW_QUESTION = text(
+    "UPDATE conversations SET active_message_id = :user_message_id "
+    "WHERE id = :conversation_id AND active_message_id = :message_id"
+)
+
+
+async def retry(
+    store: JobStore, log_: EventLog, wakeups: Wakeups, job: Job, secret: bytes | None = None
+) -> Job:
+    """Queue a failed or cancelled job again; its failures are counted anew, its events go on.
+
+    Args:
+        store: the jobs.
+        log_: the event log.
+        wakeups: to wake a worker.
+        job: what to retry.
+        secret: the encrypted key that came with the request, sent along again.
+
+    Raises:
+        JobNotEndedError: it has not failed or been cancelled.
+        SecretErasedError: it needs the key that was erased when it ended.
+        ConversationBusyError: another turn of its conversation is active.
+    """
+    if job.payload.get("own_provider_key") and secret is None:
+        raise SecretErasedError(
+            "The key that came with this job was erased when the job ended; send it again as api_key."
+        )
+    try:
+        async with store.engine.begin() as connection:
+            row = (
+                (await connection.execute(_RETRY, {"job_id": job.id, "secret": secret})).mappings().first()
+            )
+            if row is None:
+                raise JobNotEndedError(
+                    f"The job is {job.shown_status}; only a failed or cancelled job can be retried."
+                )
+            retried = Job.from_row(row)
+            if retried.message_id is not None:
+                # What the new attempt answers is on show again, so that its answer will be.
+                await connection.execute(
+                    _SHOW_QUESTION,
+                    {
+                        "conversation_id": retried.conversation_id,
+                        "user_message_id": retried.user_message_id,
+                        "message_id": retried.message_id,
+                    },
+                )
+    except IntegrityError as error:
+        raise ConversationBusyError("Another turn of this conversation is active; retry when it has ended.") from error
+    try:
+        await log_.keep(job.id)
+    except (RedisError, OSError):
+        log.warning("the events of a retried job may be gone", extra={"session_id": str(job.id)})
+    await wakeups.send(retried.kind, retried.id)
+    return retried

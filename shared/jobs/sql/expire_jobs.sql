@@ -1,0 +1,4 @@
+-- Jobs without a conversation leave nothing else behind: they go when their events have gone.
+DELETE FROM jobs
+WHERE phase = 'ended' AND conversation_id IS NULL AND kind IN ('chat', 'query')
+  AND ended_at < clock_timestamp() - make_interval(secs => :event_retention)

@@ -1,0 +1,19 @@
+-- What a turn stands on: its persona, and the connection that answers it: the one named, else the
+-- conversation's, else the caller's default, else the local model.
+SELECT
+    p.id AS persona_id, p.name AS persona_name, p.is_active AS persona_active, p.first_message,
+    k.id AS connection_id, k.name AS connection_name, k.provider, k.settings
+FROM (SELECT 1) one
+LEFT JOIN personas p
+    ON p.owner_id = :owner_id AND p.id = coalesce(CAST(:persona_id AS uuid), CAST(:own_persona_id AS uuid))
+LEFT JOIN LATERAL (
+    SELECT c.* FROM connections c
+    WHERE c.owner_id = :owner_id
+      AND CASE
+          WHEN CAST(:connection_id AS uuid) IS NOT NULL THEN c.id = CAST(:connection_id AS uuid)
+          WHEN CAST(:own_connection_id AS uuid) IS NOT NULL THEN c.id = CAST(:own_connection_id AS uuid)
+          ELSE c.is_default OR c.settings ->> 'base_url' = :local_url
+      END
+    ORDER BY c.is_default DESC, c.created_at
+    LIMIT 1
+) k ON true

@@ -1,0 +1,223 @@
+"""Jobs in Postgres: reading them, claiming them, and writing as the holder of an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.errors import SessionNotFoundError
+from shared.jobs.job import Job
+from shared.jobs.states import JobKind, Outcome, Phase, PostResponse, Status
+from shared.jobs.statements import as_json, statement
+
+_CLAIM_FAIR = statement("claim_fair")
+_CLAIM_OLDEST = statement("claim_oldest")
+_RUNNABLE = statement("runnable")
+_POSITION = statement("queue_position")
+_TAKE = statement("take_attempt")
+_MAKE_CLAIMABLE = statement("make_claimable")
+_ACTIVATE = statement("activate_next")
+_END_JOB = statement("end_job")
+_END_ATTEMPT = statement("end_attempt")
+_GET = text("SELECT * FROM jobs WHERE id = :job_id")
+_LOCK_CONVERSATION = text("SELECT id FROM conversations WHERE id = :conversation_id FOR UPDATE")
+_LOCK_JOB = text("SELECT * FROM jobs WHERE id = :job_id FOR UPDATE")
+_HOLDS = text("SELECT 1 FROM jobs WHERE id = :job_id AND attempt = :attempt AND phase = 'held'")
+_HELD = text("SELECT id, attempt FROM jobs WHERE phase = 'held'")
+_MARKED = text("SELECT * FROM jobs WHERE cancel_requested_at IS NOT NULL AND phase <> 'ended' LIMIT 500")
+
+
+class AttemptLostError(Exception):
+    """The attempt is no longer the job's newest, or the job has ended: whoever holds it must stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """A waiting turn that became claimable when the turn before it ended."""
+
+    job_id: UUID
+    kind: JobKind
+
+
+class FencedTransaction:
+    """A transaction of the holder of an attempt: conversation and job are locked, the attempt is checked."""
+
+    def __init__(self, connection: AsyncConnection, job: Job) -> None:
+        self.connection = connection
+        self.job = job
+        #: What was activated because this job ended; to be woken after the commit.
+        self.activated: Activated | None = None
+
+    async def end(
+        self,
+        *,
+        status: Status,
+        phase: Phase = Phase.ENDED,
+        post_response: PostResponse | None = None,
+        outcome: dict[str, Any] | None = None,
+        error: dict[str, Any] | None = None,
+        message_id: UUID | None = None,
+        final_seq: int | None = None,
+    ) -> Job:
+        """Write what came of the job; in phase ``ended`` the next turn of the conversation is activated."""
+        row = await self.connection.execute(
+            _END_JOB,
+            {
+                "job_id": self.job.id,
+                "attempt": self.job.attempt,
+                "status": status,
+                "phase": phase,
+                "post_response": post_response,
+                "outcome": as_json(outcome),
+                "error": as_json(error),
+                "message_id": message_id,
+                "final_seq": final_seq,
+            },
+        )
+        self.job = Job.from_row(row.mappings().one())
+        if phase is Phase.ENDED:
+            await self._end_attempt(status)
+            self.activated = await activate_next(self.connection, self.job.conversation_id)
+        return self.job
+
+    async def _end_attempt(self, status: Status) -> None:
+        await self.connection.execute(
+            _END_ATTEMPT,
+            {"job_id": self.job.id, "attempt": self.job.attempt, "outcome": Outcome(status.value)},
+        )
+
+
+class JobStore:
+    """Jobs in Postgres."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    async def get(self, job_id: UUID) -> Job | None:
+        """The job as it stands, or ``None``."""
+        async with self.engine.connect() as connection:
+            row = (await connection.execute(_GET, {"job_id": job_id})).mappings().first()
+        return None if row is None else Job.from_row(row)
+
+    async def owned(self, job_id: UUID, owner_id: UUID) -> Job:
+        """The job, when ``owner_id`` owns it.
+
+        Raises:
+            SessionNotFoundError: there is none, or it is somebody else's.
+        """
+        job = await self.get(job_id)
+        if job is None or job.owner_id != owner_id:
+            raise SessionNotFoundError("There is no such session.")
+        return job
+
+    async def claim(self, kind: JobKind, worker: str) -> Job | None:
+        """Take the next attempt at the fairest runnable job of ``kind``; ``None`` when there is none.
+
+        The owner with the fewest running jobs of the kind comes first, then the oldest job.
+        """
+        parameters = {"kind": kind, "worker": worker}
+        async with self.engine.begin() as connection:
+            row = (await connection.execute(_CLAIM_FAIR, parameters)).mappings().first()
+            if row is None:
+                row = (await connection.execute(_CLAIM_OLDEST, parameters)).mappings().first()
+        return None if row is None else Job.from_row(row)
+
+    async def holds(self, job_id: UUID, attempt: int) -> bool:
+        """Whether ``attempt`` is the job's newest and the job is held by it."""
+        async with self.engine.connect() as connection:
+            found = await connection.execute(_HOLDS, {"job_id": job_id, "attempt": attempt})
+            return found.first() is not None
+
+    async def take(self, job: Job, worker: str) -> Job | None:
+        """Take an attempt at ``job`` to end it, when it is still as it was read; ``None`` otherwise."""
+        async with self.engine.begin() as connection:
+            parameters = {"job_id": job.id, "attempt": job.attempt, "worker": worker}
+            row = (await connection.execute(_TAKE, parameters)).mappings().first()
+        return None if row is None else Job.from_row(row)
+
+    @asynccontextmanager
+    async def fenced(self, job: Job) -> AsyncIterator[FencedTransaction]:
+        """A transaction for the holder of ``job.attempt``; locks conversation, then job.
+
+        Raises:
+            AttemptLostError: another attempt was handed out, or the job has ended.
+        """
+        async with self.engine.begin() as connection:
+            if job.conversation_id is not None:
+                await connection.execute(_LOCK_CONVERSATION, {"conversation_id": job.conversation_id})
+            row = (await connection.execute(_LOCK_JOB, {"job_id": job.id})).mappings().first()
+            now = None if row is None else Job.from_row(row)
+            if now is None or now.attempt != job.attempt or now.phase is not Phase.HELD:
+                raise AttemptLostError(job.lease)
+            yield FencedTransaction(connection, now)
+
+    async def make_claimable(
+        self,
+        job_id: UUID,
+        attempt: int,
+        outcome: Outcome,
+        *,
+        counts: bool = True,
+        failure: dict[str, Any] | None = None,
+    ) -> Job | None:
+        """Give up ``attempt``: anybody may claim the job again; ``None`` when it was not held by it.
+
+        Args:
+            job_id: the job.
+            attempt: the attempt that is given up, or condemned.
+            outcome: how it ended.
+            counts: whether it is one of the failures that are capped.
+            failure: what happened, kept with the job.
+        """
+        async with self.engine.begin() as connection:
+            row = await connection.execute(
+                _MAKE_CLAIMABLE,
+                {
+                    "job_id": job_id,
+                    "attempt": attempt,
+                    "outcome": outcome,
+                    "failures": int(counts),
+                    "failure": as_json(failure),
+                },
+            )
+            released = row.mappings().first()
+        return None if released is None else Job.from_row(released)
+
+    async def runnable(self) -> dict[JobKind, int]:
+        """How many jobs of each kind could be claimed now."""
+        async with self.engine.connect() as connection:
+            rows = await connection.execute(_RUNNABLE)
+            return {JobKind(kind): count for kind, count in rows}
+
+    async def held(self) -> list[tuple[UUID, int]]:
+        """Every held job with its attempt."""
+        async with self.engine.connect() as connection:
+            return [(job_id, attempt) for job_id, attempt in await connection.execute(_HELD)]
+
+    async def marked(self) -> list[Job]:
+        """The jobs that somebody asked to cancel and that have not ended."""
+        async with self.engine.connect() as connection:
+            rows = (await connection.execute(_MARKED)).mappings().all()
+        return [Job.from_row(row) for row in rows]
+
+    async def queue_position(self, job_id: UUID) -> int | None:
+        """How many jobs are before it; ``None`` when it does not wait."""
+        async with self.engine.connect() as connection:
+            return (await connection.execute(_POSITION, {"job_id": job_id})).scalar()
+
+
+async def activate_next(connection: AsyncConnection, conversation_id: UUID | None) -> Activated | None:
+    """Make the oldest waiting turn of the conversation claimable, if none is active.
+
+    Runs under the lock on the conversation.
+    """
+    if conversation_id is None:
+        return None
+    row = (await connection.execute(_ACTIVATE, {"conversation_id": conversation_id})).first()
+    return None if row is None else Activated(row.id, JobKind(row.kind))
