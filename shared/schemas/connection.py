@@ -86,13 +86,18 @@ class ConnectionUpdate(Wire):
 
 
 class ConnectionOut(Wire):
-    """A connection without its secrets: whether a key is set, and the names of the extra headers."""
+    """A connection without its secrets: whether a key is set, and the names of the extra headers.
+
+    ``secrets_readable`` is false when the secrets were stored under another key of this installation: send
+    ``settings.api_key`` again.
+    """
 
     id: uuid.UUID
     name: str
     provider: str
     settings: dict[str, Any]
     api_key_set: bool
+    secrets_readable: bool
     extra_header_names: list[str]
     is_default: bool
     timeouts: ProviderTimeouts

@@ -16,8 +16,8 @@ from shared.database.repositories.conflicts import broken_constraint
 from shared.errors import ConnectionNotFoundError, NameTakenError
 from shared.schemas.connection import SECRET_FIELDS, SETTINGS
 from shared.schemas.controls import ProviderType
-from shared.schemas.provider_settings import LOCAL_MODEL_URL, OpenAISettings, ProviderSettings
 from shared.schemas.page import Position
+from shared.schemas.provider_settings import LOCAL_MODEL_URL, OpenAISettings, ProviderSettings
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 

@@ -1,0 +1,22 @@
+"""One router for each resource. A router that is listed here is served."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from gateway.routes import connections, conversations, health, personas, users
+
+#: Open to everybody.
+PUBLIC: list[APIRouter] = [health.router]
+
+#: Under ``/api``: every route needs an API key.
+API: list[APIRouter] = [
+    personas.router,
+    conversations.router,
+    connections.router,
+    users.router,
+    users.keys_router,
+]
+
+#: Under ``/v1``: every route needs an API key; errors have OpenAI's shape.
+OPENAI: list[APIRouter] = []
