@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from deploy.exit_codes import ExitCode
+
 
 class LocalStackError(Exception):
     """The one-machine stack cannot do what was asked; the message holds the cause and the remedy."""
+
+    #: What the command that fails with it exits with.
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
 class NotInstalledError(LocalStackError):
@@ -26,9 +33,13 @@ class PartFailedError(LocalStackError):
 class AlreadyRunningError(LocalStackError):
     """A stack holds this data directory."""
 
+    exit_code = ExitCode.ALREADY_RUNNING
+
 
 class NotRunningError(LocalStackError):
     """No stack runs on this data directory."""
+
+    exit_code = ExitCode.NOT_RUNNING
 
 
 class ModelUnavailableError(LocalStackError):
@@ -37,3 +48,11 @@ class ModelUnavailableError(LocalStackError):
 
 class PortTakenError(LocalStackError):
     """Another program listens on the gateway's address."""
+
+    exit_code = ExitCode.PORT_TAKEN
+
+
+class ExistsError(LocalStackError):
+    """Something would be overwritten."""
+
+    exit_code = ExitCode.EXISTS

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import metadata, util
 from pathlib import Path
 from typing import IO
@@ -26,7 +26,7 @@ from deploy.local.errors import (
     PartFailedError,
     UnreachableDirectoryError,
 )
-from deploy.local.process import Child, ProcessIdentity, wait_gone
+from deploy.local.process import Child, ProcessIdentity, run_command, wait_gone
 
 PORT = 5432  # names the socket; no port is opened
 SUPERUSER = "postgres"
@@ -184,26 +184,13 @@ class EmbeddedPostgres:
             *("--locale=C.UTF-8", "--locale-provider=builtin", "--no-instructions"),
             *(["--no-sync"] if self.fast else []),
         ]
-        done = self._run(command)
-        if done.returncode:
+        status, told = run_command(command, account=self.account)
+        if status:
             shutil.rmtree(fresh, ignore_errors=True)
-            told = done.stdout.decode(errors="replace").strip()[-800:]
-            raise LocalStackError(f"PostgreSQL's initdb failed in {self.data.parent}: {told}")
+            raise LocalStackError(f"PostgreSQL's initdb failed in {self.data.parent}: {told.strip()[-800:]}")
         if self.data.is_dir() and not any(self.data.iterdir()):
             self.data.rmdir()
         fresh.rename(self.data)
-
-    def _run(self, command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-        if self.account:
-            return self.account.run(command)
-        return subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            cwd="/",
-        )
 
     def _write_access_rules(self) -> None:
         """Only the user who runs Parley may log in: the kernel says who is at the other end of the socket."""
@@ -303,20 +290,28 @@ class EmbeddedPostgres:
         Their titles are readable also where looking into the processes of another account is not allowed.
         """
         title = f"postgres: {self.cluster_name}: "
+        return self._found(lambda shown: shown.startswith(title))
+
+    def _found(self, ours: Callable[[str], bool]) -> list[ProcessIdentity]:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 shown = " ".join(process.cmdline())
-                if shown.startswith(title) and (identity := ProcessIdentity.of(process.pid)):
+                if ours(shown) and (identity := ProcessIdentity.of(process.pid)):
                     found.append(identity)
         return found
 
     def end_orphans(self, grace: float = _ORPHAN_GRACE) -> int:
-        """End server processes whose postmaster was killed: they would bar the way to a new one.
+        """End what an earlier server over this data left running: it would bar the way to a new one.
 
-        They leave by themselves unless they are busy. Returns how many had to be killed after ``grace`` s.
+        Servants of a killed postmaster leave by themselves unless they are busy; a postmaster that nobody
+        remembers is asked to stop. Returns how many had to be killed after ``grace`` seconds.
         """
         orphans = self._servants()
+        for orphan in self._found(lambda shown: f"cluster_name={self.cluster_name}" in shown):
+            orphans.append(orphan)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(orphan.pid, signal.SIGINT)
         wait_gone(orphans, grace)
         busy = [orphan for orphan in orphans if orphan.alive()]
         for orphan in busy:

@@ -109,8 +109,11 @@ class Child:
         account: Account | None = None,
         death_signal: signal.Signals = signal.SIGTERM,
         cwd: Path | str = "/",
+        pass_fds: Sequence[int] = (),
     ) -> Child:
         """Start ``command``; ``output`` takes what it prints (default: nowhere), ``account`` runs it.
+
+        ``pass_fds`` are descriptors that it inherits under their numbers.
 
         Raises:
             OSError: the program is not there or may not be executed.
@@ -129,6 +132,7 @@ class Child:
             group=account.gid if account else None,
             extra_groups=[] if account else None,
             umask=0o077,
+            pass_fds=tuple(pass_fds),
         )
         return cls(name, popen)
 
@@ -176,6 +180,27 @@ class Child:
         return self.reap()
 
 
+def run_command(
+    command: Sequence[str], *, account: Account | None = None, env: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Run a command to its end and return its exit status and what it printed; it dies with us."""
+    done = subprocess.run(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=None if env is None else dict(env),
+        cwd="/",
+        check=False,
+        preexec_fn=_die_with_parent(signal.SIGKILL),
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+        umask=0o077,
+    )
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
 def _ended(pid: int) -> bool:
     """Whether our child is a zombie (or gone); it is left to be reaped."""
     if hasattr(os, "waitid"):
@@ -203,7 +228,7 @@ def _wait_ended(pid: int, timeout: float) -> bool:
 
 
 def wait_gone(processes: Sequence[ProcessIdentity], timeout: float) -> bool:
-    """Wait until processes (not our children) have ended; False when one is left after ``timeout`` seconds."""
+    """Wait until processes (not our children) have ended; False when one is left after ``timeout`` s."""
     deadline = time.monotonic() + timeout
     while any(process.alive() for process in processes):
         if time.monotonic() >= deadline:

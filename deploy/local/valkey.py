@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from importlib import util
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,7 @@ from deploy.local.errors import NotInstalledError, PartFailedError
 from deploy.local.process import Child
 
 _PROBE_TIMEOUT = 2.0  # seconds
+_SHUTDOWN_TIMEOUT = 10.0  # seconds
 _POLL = 0.01  # seconds
 _MINIMUM = 256 * 1024 * 1024  # bytes
 
@@ -106,7 +108,9 @@ class EmbeddedValkey:
         ]
 
     def spawn(self, output: IO[bytes] | int | None = None) -> Child:
-        """Start the process; it is not ready yet."""
+        """Start the process; it is not ready yet. One that nobody remembers is stopped first."""
+        if self.ready():
+            self._shut_down()
         self.child = Child.spawn(self.command(), name="valkey", output=output)
         return self.child
 
@@ -120,6 +124,14 @@ class EmbeddedValkey:
                 return client.recv(64).startswith(b"+PONG")
         except OSError:
             return False
+
+    def _shut_down(self) -> None:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(_SHUTDOWN_TIMEOUT)
+            client.connect(str(self.socket))
+            client.sendall(b"SHUTDOWN\r\n")
+            while client.recv(4096):  # it closes the connection when it is gone
+                pass
 
     def start(self, timeout: float = 20.0, output: IO[bytes] | int | None = None) -> None:
         """Start it and wait until it answers.
