@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gateway", description="Run one Parley gateway process.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--fd", type=int, help="serve on this inherited listening socket instead")
     options = parser.parse_args(arguments)
     settings = get_settings()
     configure_logging(settings, service="gateway")
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"parley gateway: {error}", file=sys.stderr)
         return 2
     server = make_server(app, host=options.host, port=options.port)
-    server.run()
+    server.run(sockets=None if options.fd is None else [socket.socket(fileno=options.fd)])
     return 0 if server.started else 1
 
 
