@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.errors import (
@@ -21,8 +21,8 @@ from shared.errors import (
 )
 from shared.jobs.job import Job
 from shared.jobs.messages import NewMessage
-from shared.jobs.states import JobKind, Phase, Status
 from shared.jobs.statements import as_json, statement
+from shared.jobs.states import JobKind, Phase, Status
 from shared.schemas.provider_settings import LOCAL_MODEL_URL
 
 _BASIS = statement("turn_basis")
@@ -88,8 +88,8 @@ class Basis:
 class NewTurn:
     """A turn to accept.
 
-    Either ``message`` (a new user message) or ``answer_to`` (a user message to answer again), or neither: then
-    ``payload`` brings the messages, and no conversation is kept.
+    Either ``message`` (a new user message) or ``answer_to`` (a user message to answer again), or neither:
+    then ``payload`` brings the messages, and no conversation is kept.
     """
 
     owner_id: UUID
@@ -132,11 +132,12 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
     Args:
         engine: Postgres.
         turn: what to accept.
-        check: raises what is wrong with the turn, given its persona and connection; before anything is written.
+        check: raises what is wrong with the turn, given its persona and connection, before anything is
+            written.
 
     Raises:
-        ConversationNotFoundError, PersonaNotFoundError, ConnectionNotFoundError, MessageNotFoundError: what is
-            named does not exist or belongs to somebody else.
+        ConversationNotFoundError, PersonaNotFoundError, ConnectionNotFoundError, MessageNotFoundError: what
+            is named does not exist or belongs to somebody else.
         ConversationBusyError: ``on_busy`` is ``reject`` and another turn is active or waiting.
         IdempotencyKeyReusedError: the key was used with another body.
     """
@@ -148,7 +149,8 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
         conversation = await _conversation(connection, turn)
         basis = await _basis(connection, turn, conversation)
         check(basis)
-        phase, interrupted = Phase.READY, ()
+        phase = Phase.READY
+        interrupted: tuple[Job, ...] = ()
         if turn.conversation_id is not None:
             phase, interrupted = await _make_way(connection, turn)
         conversation_id, user_message_id = await _write_messages(
@@ -216,7 +218,7 @@ async def _remember(connection: AsyncConnection, turn: NewTurn) -> Job | None:
     return Job.from_row(row)
 
 
-async def _conversation(connection: AsyncConnection, turn: NewTurn) -> Mapping[str, Any] | None:
+async def _conversation(connection: AsyncConnection, turn: NewTurn) -> RowMapping | None:
     if turn.conversation_id is None:
         return None
     row = await connection.execute(
@@ -224,13 +226,13 @@ async def _conversation(connection: AsyncConnection, turn: NewTurn) -> Mapping[s
     )
     conversation = row.mappings().first()
     if conversation is None:
-        raise ConversationNotFoundError("There is no such conversation; leave conversation_id out to begin one.")
+        raise ConversationNotFoundError(
+            "There is no such conversation; leave conversation_id out to begin one."
+        )
     return conversation
 
 
-async def _basis(
-    connection: AsyncConnection, turn: NewTurn, conversation: Mapping[str, Any] | None
-) -> Basis:
+async def _basis(connection: AsyncConnection, turn: NewTurn, conversation: RowMapping | None) -> Basis:
     found = await connection.execute(
         _BASIS,
         {
@@ -290,7 +292,7 @@ async def _make_way(connection: AsyncConnection, turn: NewTurn) -> tuple[Phase, 
 async def _write_messages(
     connection: AsyncConnection,
     turn: NewTurn,
-    conversation: Mapping[str, Any] | None,
+    conversation: RowMapping | None,
     basis: Basis,
     *,
     waits: bool,
@@ -355,7 +357,7 @@ async def _show(connection: AsyncConnection, conversation_id: UUID, message_id: 
 
 async def _find_message(
     connection: AsyncConnection, conversation_id: UUID, message_id: UUID, name: str
-) -> Mapping[str, Any]:
+) -> RowMapping:
     row = await connection.execute(_MESSAGE, {"conversation_id": conversation_id, "message_id": message_id})
     message = row.mappings().first()
     if message is None:

@@ -11,8 +11,8 @@ from redis.exceptions import RedisError
 from shared.jobs.closing import Closer
 from shared.jobs.job import Job
 from shared.jobs.leases import Leases
-from shared.jobs.states import Phase
 from shared.jobs.statements import statement
+from shared.jobs.states import Phase
 from shared.jobs.store import JobStore
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from shared.jobs.event_data import (
 from shared.jobs.event_log import EventLog
 from shared.jobs.finish import Finished, finish, finish_post_response
 from shared.jobs.job import Job
-from shared.jobs.states import Phase, PostResponse, Status
 from shared.jobs.statements import statement
+from shared.jobs.states import Phase, PostResponse, Status
 from shared.jobs.store import Activated, AttemptLostError, JobStore, activate_next
 from shared.jobs.transcript import Transcript
 from shared.jobs.wakeups import Wakeups
@@ -46,7 +46,9 @@ class Closer:
         retention: how long the events stay, in seconds.
     """
 
-    def __init__(self, store: JobStore, log_: EventLog, wakeups: Wakeups, worker: str, retention: int) -> None:
+    def __init__(
+        self, store: JobStore, log_: EventLog, wakeups: Wakeups, worker: str, retention: int
+    ) -> None:
         self._store = store
         self._log = log_
         self._wakeups = wakeups

@@ -113,9 +113,7 @@ def appended(answer: Any) -> EventId | bool | None:
 def parse_published(message: bytes) -> list[Entry]:
     """The entries in a message of a job's channel."""
     lines = message.split(b"\n")
-    return [
-        Entry(_id(lines[i]), lines[i + 1].decode(), lines[i + 2]) for i in range(0, len(lines) - 2, 3)
-    ]
+    return [Entry(_id(lines[i]), lines[i + 1].decode(), lines[i + 2]) for i in range(0, len(lines) - 2, 3)]
 
 
 def _id(raw: bytes | str) -> EventId:

@@ -65,7 +65,11 @@ async def finish(
         AttemptLostError: another attempt holds the job.
     """
     async with store.fenced(job) as transaction:
-        if status is Status.SUCCEEDED and transaction.job.marked:
+        now = transaction.job
+        if now.answered and not job.answered:
+            # An earlier try of this very commit went through, and its reply was lost.
+            return Finished(now, now.message_id, (now.outcome or {}).get("metadata", {}), None)
+        if status is Status.SUCCEEDED and now.marked:
             status = Status.CANCELLED
         details = dict(reply.details)
         if status is Status.CANCELLED:
@@ -88,9 +92,7 @@ async def finish(
     return Finished(ended, kept, details, transaction.activated)
 
 
-async def finish_post_response(
-    store: JobStore, job: Job, *, state: PostResponse, next_seq: int
-) -> Finished:
+async def finish_post_response(store: JobStore, job: Job, *, state: PostResponse, next_seq: int) -> Finished:
     """Commit that stages 4 and 5 have ended; the turn stays ``succeeded``.
 
     Raises:

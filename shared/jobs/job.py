@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy import RowMapping
 
 from shared.jobs.states import JobKind, Phase, PostResponse, Status
 from shared.schemas.events import REBUILT, EventId
@@ -41,7 +42,7 @@ class Job:
     ended_at: datetime | None
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Job:
+    def from_row(cls, row: RowMapping) -> Job:
         """The job in a row that was read with ``SELECT *`` or ``RETURNING *``."""
         post_response = row["post_response"]
         return cls(

@@ -21,7 +21,9 @@ class JobStream:
     attempt.
     """
 
-    def __init__(self, job: Job, *, pending_limit: int, wake: Callable[[JobStream], None], now: float) -> None:
+    def __init__(
+        self, job: Job, *, pending_limit: int, wake: Callable[[JobStream], None], now: float
+    ) -> None:
         self.job_id: UUID = job.id
         self.attempt = job.attempt
         self._session = str(job.id)
@@ -66,9 +68,14 @@ class JobStream:
         self._wake(self)
         return event_id
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for Redis that nothing more should be read from the provider."""
+        return self._pending_bytes >= self._pending_limit and not self.fenced
+
     async def room(self) -> None:
-        """Return when there is room: at once, unless too much waits for Redis."""
-        while self._pending_bytes >= self._pending_limit and not self.fenced:
+        """Return when it is not full."""
+        while self.full:
             self._progress.clear()
             await self._progress.wait()
 
@@ -87,7 +94,7 @@ class JobStream:
 
     def batch(self, limit: int) -> list[tuple[bytes, bytes]]:
         """The events to send next: at least one, at most about ``limit`` bytes."""
-        taken = []
+        taken: list[tuple[bytes, bytes]] = []
         size = 0
         for entry in self._entries[self._acked :]:
             size += len(entry[1]) + 32

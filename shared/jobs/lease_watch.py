@@ -54,7 +54,7 @@ class LeaseWatch:
             return []
         if not follows:
             self._watched.clear()
-        seen: dict[str, float | None] = {member: None for member in suspects}
+        seen: dict[str, float | None] = dict.fromkeys(suspects)
         seen.update(leases)
         condemned = []
         watched: dict[str, _Watched] = {}

@@ -60,8 +60,8 @@ class Leases:
 
     async def look(self) -> dict[str, float]:
         """Every lease with its expiry; for :class:`shared.jobs.lease_watch.LeaseWatch`."""
-        return {_text(member): score for member, score in await self.redis.zrange(
-            self.key, 0, -1, withscores=True)}
+        leases: Any = await self.redis.zrange(self.key, 0, -1, withscores=True)
+        return {_text(member): score for member, score in leases}
 
     async def flag(self, member: str) -> None:
         """Ask whoever holds ``member`` to cancel it."""

@@ -44,7 +44,7 @@ class Permits:
         return [base, f"{base}:line", f"{base}:signs", f"{base}:arrivals"]
 
     @asynccontextmanager
-    async def permit(self, connection_id: UUID, limit: int | None, lease: str) -> AsyncIterator[None]:
+    async def permit(self, connection_id: UUID | None, limit: int | None, lease: str) -> AsyncIterator[None]:
         """Hold a permit of a connection for one call.
 
         Args:
@@ -52,7 +52,7 @@ class Permits:
             limit: its ``max_in_flight``; ``None``: no limit, and no permit.
             lease: ``<job>:<attempt>`` of the caller.
         """
-        if limit is None:
+        if connection_id is None or limit is None:
             yield
             return
         member = f"{lease}:{next(self._numbers)}"

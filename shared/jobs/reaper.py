@@ -31,9 +31,7 @@ class Reaper:
         clock: a monotonic clock, in seconds.
     """
 
-    def __init__(
-        self, store: JobStore, leases: Leases, wakeups: Wakeups, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, store: JobStore, leases: Leases, wakeups: Wakeups, clock: Callable[[], float]) -> None:
         self._store = store
         self._leases = leases
         self._wakeups = wakeups

@@ -46,8 +46,8 @@ def check_cursor(cursor: EventId, job: Job) -> bool:
     """
     if cursor.attempt > job.attempt:
         raise InvalidEventIdError(
-            f"This session is at attempt {job.attempt}; an event {cursor} has not been sent. Leave the id out "
-            "to start from the beginning."
+            f"This session is at attempt {job.attempt}; an event {cursor} has not been sent. Leave the id "
+            "out to start from the beginning."
         )
     if not job.ended:
         return True
@@ -135,7 +135,8 @@ def rebuild(cursor: EventId | None, job: Job, reply: Reply, *, past_done: bool =
     ]
     events = text + final_events(job)
     entries = [
-        Entry(job.rebuilt_id(number), event, _encode(data, job)) for number, (event, data) in enumerate(events)
+        Entry(job.rebuilt_id(number), event, _encode(data, job))
+        for number, (event, data) in enumerate(events)
     ]
     if past_done:
         return entries[-1:]

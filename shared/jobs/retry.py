@@ -47,9 +47,7 @@ async def retry(
         )
     try:
         async with store.engine.begin() as connection:
-            row = (
-                (await connection.execute(_RETRY, {"job_id": job.id, "secret": secret})).mappings().first()
-            )
+            row = (await connection.execute(_RETRY, {"job_id": job.id, "secret": secret})).mappings().first()
             if row is None:
                 raise JobNotEndedError(
                     f"The job is {job.shown_status}; only a failed or cancelled job can be retried."
@@ -66,7 +64,9 @@ async def retry(
                     },
                 )
     except IntegrityError as error:
-        raise ConversationBusyError("Another turn of this conversation is active; retry when it has ended.") from error
+        raise ConversationBusyError(
+            "Another turn of this conversation is active; retry when it has ended."
+        ) from error
     try:
         await log_.keep(job.id)
     except (RedisError, OSError):

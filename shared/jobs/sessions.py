@@ -17,9 +17,7 @@ _ACTIVE = text(
     "SELECT * FROM jobs WHERE owner_id = :owner_id AND phase <> 'ended' AND kind <> 'query' "
     "ORDER BY created_at DESC, id DESC LIMIT :limit"
 )
-_COUNT = text(
-    "SELECT count(*) FROM jobs WHERE owner_id = :owner_id AND phase <> 'ended' AND kind <> 'query'"
-)
+_COUNT = text("SELECT count(*) FROM jobs WHERE owner_id = :owner_id AND phase <> 'ended' AND kind <> 'query'")
 
 
 class ChatSessionManager:
@@ -60,7 +58,7 @@ class ChatSessionManager:
         queued = job.phase in (Phase.READY, Phase.WAITING)
         return SessionStatus(
             session_id=job.id,
-            status=job.shown_status,  # type: ignore[arg-type]
+            status=job.shown_status,
             active=not job.ended,
             attempt=job.attempt,
             stage=await self._live.stage(job.id) if job.phase is Phase.HELD else None,

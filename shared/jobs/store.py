@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.errors import SessionNotFoundError
 from shared.jobs.job import Job
-from shared.jobs.states import JobKind, Outcome, Phase, PostResponse, Status
 from shared.jobs.statements import as_json, statement
+from shared.jobs.states import JobKind, Outcome, Phase, PostResponse, Status
 
 _CLAIM_FAIR = statement("claim_fair")
 _CLAIM_OLDEST = statement("claim_oldest")

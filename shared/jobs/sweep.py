@@ -24,9 +24,7 @@ log = logging.getLogger(__name__)
 SWEEP_LOCK = 0x7061726C65790002
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-_EXPIRE = {
-    name: statement(name) for name in ("expire_idempotency", "expire_jobs", "purge_conversations")
-}
+_EXPIRE = {name: statement(name) for name in ("expire_idempotency", "expire_jobs", "purge_conversations")}
 
 
 class Sweep:
@@ -65,7 +63,7 @@ class Sweep:
 
     async def sweep(self) -> bool:
         """Sweep once, unless another process is at it; whether this one did."""
-        # Every process finds and watches suspects itself: a watch needs looks that follow one another closely.
+        # Every process finds and watches suspects by itself: a watch needs looks that follow closely.
         await self.find_suspects()
         async with self._store.engine.begin() as connection:
             if not (await connection.execute(_TRY_LOCK, {"lock": SWEEP_LOCK})).scalar():

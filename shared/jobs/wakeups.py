@@ -75,7 +75,8 @@ class Wakeups:
             await loop.run_in_executor(self._threads, self._send, kind, job_id, count)
         except Exception as error:
             log.warning(
-                "no wake-up could be sent; the sweep will", extra={"kind": kind, "error": type(error).__name__}
+                "no wake-up could be sent; the sweep will",
+                extra={"kind": kind, "error": type(error).__name__},
             )
             return False
         return True

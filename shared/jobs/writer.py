@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
-from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError

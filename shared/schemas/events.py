@@ -31,6 +31,8 @@ class EventType(StrEnum):
     WARNING = "warning"
     #: A piece of the answer.
     CHUNK = "chunk"
+    #: How far a long operation is.
+    PROGRESS = "progress"
     #: The answer is stored.
     DONE = "done"
     #: Stages 4 and 5 ended; nothing follows.

@@ -1,0 +1,76 @@
+"""The Celery application: queues, tasks and signals. Run by ``celery -A workers.app worker -P threads``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery, signals
+from kombu.entity import Queue
+
+from shared.jobs.states import JobKind
+from shared.jobs.wakeups import configure, queue_name, task_name
+from shared.logging import configure_logging
+from shared.settings import get_settings
+from workers.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+#: The kinds of jobs that workers run.
+KINDS = (JobKind.CHAT, JobKind.QUERY)
+
+_settings = get_settings()
+_runtime: Runtime | None = None
+
+app = Celery("parley")
+configure(app, _settings)
+app.conf.update(
+    task_queues=[Queue(queue_name(_settings, kind)) for kind in KINDS],
+    # A message is only a wake-up: it is acknowledged at once, and taken only when a slot is free.
+    task_acks_late=False,
+    worker_disable_prefetch=True,
+    worker_prefetch_multiplier=1,
+    worker_send_task_events=True,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+)
+
+
+def _register(kind: JobKind) -> None:
+    @app.task(name=task_name(kind), ignore_result=True)  # type: ignore[untyped-decorator]
+    def run(cause: str | None = None) -> str:
+        """Claim and run one job; ``cause`` names the job that sent the wake-up, as a label."""
+        assert _runtime is not None
+        return _runtime.run_next(kind)
+
+
+for _kind in KINDS:
+    _register(_kind)
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _set_up_logging(**_: Any) -> None:
+    configure_logging(_settings, service="worker")
+    for quiet in ("celery.worker.strategy", "celery.app.trace"):
+        # They log a line for each wake-up; the attempt has its own.
+        logging.getLogger(quiet).setLevel(logging.WARNING)
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def _start(**_: Any) -> None:
+    global _runtime
+    _runtime = Runtime(_settings)
+    _runtime.start()
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _drain(**_: Any) -> None:
+    if _runtime is not None:
+        _runtime.drain()
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _stop(**_: Any) -> None:
+    if _runtime is not None:
+        _runtime.stop()

@@ -1,0 +1,1 @@
+"""A chat turn: what the model is sent, and what becomes of its answer. Knows no queue and no database."""

@@ -1,0 +1,67 @@
+"""Committing an outcome although the connection to Postgres may break."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from shared.jobs.finish import Finished
+from shared.jobs.store import AttemptLostError, JobStore
+from workers.jobs.running import RunningAttempt
+
+log = logging.getLogger(__name__)
+
+#: Seconds: the first wait between two tries, and the longest.
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+
+
+async def commit(
+    store: JobStore, attempt: RunningAttempt, work: Callable[[], Awaitable[Finished]]
+) -> Finished:
+    """Do ``work`` until it is committed, for as long as the attempt holds the job.
+
+    A commit whose reply was lost is looked up before it is tried again.
+
+    Raises:
+        AttemptLostError: another attempt holds the job.
+    """
+    pause = FIRST_PAUSE
+    tried = False
+    while True:
+        try:
+            return await work()
+        except AttemptLostError:
+            if tried and (found := await _committed(store, attempt)) is not None:
+                return found
+            raise
+        except (DBAPIError, PoolTimeoutError, OSError) as error:
+            if isinstance(error, DBAPIError) and not _broken_connection(error):
+                raise
+            if attempt.fenced:
+                raise AttemptLostError(attempt.job.lease) from error
+            tried = True
+            log.warning("an outcome waits for Postgres", extra={"error": type(error).__name__})
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _broken_connection(error: DBAPIError) -> bool:
+    """Whether Postgres could not be asked, rather than refused."""
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    # No state: the driver never got an answer. 08: connection; 53: resources; 57: the server is stopping.
+    return state is None or state[:2] in {"08", "53", "57"}
+
+
+async def _committed(store: JobStore, attempt: RunningAttempt) -> Finished | None:
+    """What the attempt committed before the reply was lost, if it did."""
+    job = await store.get(attempt.job.id)
+    if job is None or job.attempt != attempt.job.attempt or not job.ended:
+        return None
+    return Finished(job, job.message_id, (job.outcome or {}).get("metadata", {}), None)

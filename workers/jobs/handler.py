@@ -1,0 +1,41 @@
+"""What a kind of job must be able to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shared.jobs.messages import Reply
+from workers.jobs.running import RunningAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What came of the work of an attempt."""
+
+    reply: Reply
+    #: The outcome of a job that is not a chat turn.
+    result: dict[str, Any] | None = None
+
+
+class Handler(Protocol):
+    """Does the work of one kind of job."""
+
+    async def work(self, attempt: RunningAttempt) -> Work:
+        """Do it: for a chat, stages 1 to 3.
+
+        Raises:
+            ParleyError: the job failed, and why.
+        """
+
+    def partial(self, attempt: RunningAttempt) -> Reply:
+        """What there is of the answer, after :meth:`work` was cut off or failed."""
+
+    def forget(self, attempt: RunningAttempt) -> None:
+        """The attempt is over."""
+
+    async def has_stages_left(self, attempt: RunningAttempt) -> bool:
+        """Whether stages 4 and 5 follow the answer."""
+
+    async def run_stages(self, attempt: RunningAttempt) -> None:
+        """Run the stages after the answer that are not committed yet; each commits what it made."""

@@ -1,0 +1,210 @@
+"""Loading a turn: from the job's row to what the chat domain works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.errors import ConnectionNotFoundError, ValidationError
+from shared.jobs.job import Job
+from shared.schemas.controls import ChatControls, ProviderType
+from shared.schemas.provider_settings import (
+    LOCAL_MODEL_URL,
+    OllamaSettings,
+    OpenAISettings,
+    ProviderSettings,
+    ProviderTimeouts,
+)
+from shared.security.secrets import SecretBox
+from shared.settings import Settings
+from workers.chat.history import Window
+from workers.chat.turn import TurnContext, build_messages
+from workers.providers.base.models import ChatMessage, ChatRequest
+from workers.providers.base.timeouts import CallTimeouts
+
+_SQL = Path(__file__).parent / "sql"
+_TURN = text((_SQL / "turn.sql").read_text())
+_BRANCH = text((_SQL / "branch.sql").read_text())
+_CONNECTION = text(
+    "SELECT *, id AS connection_id FROM connections WHERE id = :connection_id AND owner_id = :owner_id"
+)
+
+#: Context that an Ollama server gives a model unless it is told another.
+OLLAMA_CONTEXT = 4096
+#: A branch is read no deeper than this.
+MAX_DEPTH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which provider is called, how, and how often at once."""
+
+    provider: ProviderType
+    settings: ProviderSettings
+    timeouts: CallTimeouts
+    context_length: int | None
+    #: The connection, whose permits the call takes; ``None`` for settings that came with the request.
+    connection_id: UUID | None
+    max_in_flight: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn, ready to be sent."""
+
+    target: Target
+    request: ChatRequest
+
+
+async def load_turn(engine: AsyncEngine, job: Job, box: SecretBox, settings: Settings) -> Turn:
+    """Everything that the turn of ``job`` needs, read in one session.
+
+    Raises:
+        ConnectionNotFoundError: its connection was deleted meanwhile.
+        ValidationError: nothing says which model is to answer.
+    """
+    payload = job.payload
+    async with engine.connect() as connection:
+        row = await _basis(connection, job)
+        target = own_target(job, box, settings) or stored_target(row, box, settings)
+        controls = ChatControls.model_validate(payload.get("controls", {}))
+        model = payload.get("model") or target.settings.model
+        if not model:
+            raise ValidationError(
+                "Nothing says which model is to answer: send model, or set one in the connection.",
+                errors=[{"field": "model", "message": "is missing"}],
+            )
+        context_length = _context_length(target, controls, settings)
+        window = Window(**(row["history"] or {}))
+        history, newest = await _messages(connection, job, window, context_length)
+    context = TurnContext(
+        system_prompt=row["template"],
+        history=history,
+        newest=newest,
+        window=window,
+        context_length=context_length,
+    )
+    if target.provider is ProviderType.OLLAMA and target.context_length and controls.num_ctx is None:
+        # The history was cut to this: the server must not cut it once more.
+        controls = controls.model_copy(update={"num_ctx": target.context_length})
+    request = ChatRequest(
+        messages=build_messages(context, controls.max_tokens),
+        model=model,
+        settings=target.settings,
+        timeouts=target.timeouts,
+        controls=controls,
+    )
+    return Turn(target, request)
+
+
+async def load_target(
+    engine: AsyncEngine, connection_id: UUID, owner_id: UUID, box: SecretBox, settings: Settings
+) -> Target:
+    """A stored connection.
+
+    Raises:
+        ConnectionNotFoundError: it was deleted meanwhile.
+    """
+    async with engine.connect() as connection:
+        parameters = {"connection_id": connection_id, "owner_id": owner_id}
+        row = (await connection.execute(_CONNECTION, parameters)).mappings().first()
+    if row is None:
+        raise ConnectionNotFoundError("The connection was deleted.")
+    return stored_target(row, box, settings)
+
+
+def own_target(job: Job, box: SecretBox, settings: Settings) -> Target | None:
+    """The provider settings that came with the request, if any did."""
+    own = job.payload.get("own_provider")
+    if own is None:
+        return None
+    secrets = box.decrypt(job.secret) if job.secret is not None else {}
+    provider = ProviderType(own["provider"])
+    return Target(
+        provider,
+        parse_settings(provider, {**own["settings"], **secrets}),
+        CallTimeouts.resolve(None, settings),
+        None,
+        None,
+        None,
+    )
+
+
+def stored_target(row: RowMapping | Mapping[str, Any], box: SecretBox, settings: Settings) -> Target:
+    """The connection in a row.
+
+    Raises:
+        ConnectionNotFoundError: the row holds none.
+    """
+    if row["connection_id"] is None:
+        raise ConnectionNotFoundError("The connection of this turn was deleted; choose another one.")
+    secrets = box.decrypt(bytes(row["secrets"])) if row["secrets"] is not None else {}
+    provider = ProviderType(row["provider"])
+    parsed = parse_settings(provider, {**row["settings"], **secrets})
+    local = isinstance(parsed, OpenAISettings) and parsed.base_url == LOCAL_MODEL_URL
+    return Target(
+        provider,
+        parsed,
+        CallTimeouts.resolve(ProviderTimeouts.model_validate(row["timeouts"] or {}), settings),
+        row["context_length"] or (settings.local_model_context if local else None),
+        row["connection_id"],
+        row["max_in_flight"],
+    )
+
+
+def parse_settings(provider: ProviderType, values: Mapping[str, Any]) -> ProviderSettings:
+    """Settings and secrets together, as the provider's type."""
+    if provider is ProviderType.OLLAMA:
+        return OllamaSettings.model_validate(values)
+    return OpenAISettings.model_validate(values)
+
+
+async def _basis(connection: AsyncConnection, job: Job) -> RowMapping:
+    row = await connection.execute(
+        _TURN,
+        {
+            "owner_id": job.owner_id,
+            "persona_id": job.payload.get("persona_id"),
+            "connection_id": job.payload.get("connection_id"),
+        },
+    )
+    return row.mappings().one()
+
+
+async def _messages(
+    connection: AsyncConnection, job: Job, window: Window, context_length: int
+) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
+    """History and what is answered: from the tree, or as the request brought them."""
+    if "messages" in job.payload:
+        said = [_message(message) for message in job.payload["messages"]]
+        return said[:-1], said[-1:]
+    depth = MAX_DEPTH if window.max_messages is None else min(window.max_messages, MAX_DEPTH)
+    rows = await connection.execute(
+        _BRANCH,
+        {"leaf": job.user_message_id, "max_messages": depth, "max_tokens": context_length},
+    )
+    branch = [_message(row) for row in rows.mappings()]
+    return branch[:0:-1], branch[:1]
+
+
+def _message(said: RowMapping | Mapping[str, Any]) -> ChatMessage:
+    return ChatMessage(
+        role=said["role"],
+        content=said["content"] or "",
+        tool_calls=tuple(said.get("tool_calls") or ()),
+        tool_call_id=said.get("tool_call_id"),
+    )
+
+
+def _context_length(target: Target, controls: ChatControls, settings: Settings) -> int:
+    if controls.num_ctx is not None:
+        return controls.num_ctx
+    if target.context_length is not None:
+        return target.context_length
+    return OLLAMA_CONTEXT if target.provider is ProviderType.OLLAMA else settings.default_context_length

@@ -1,0 +1,162 @@
+"""One event loop per worker process, in a thread of its own, and the clients that live on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, suppress
+from typing import Any, TypeVar
+
+import uvloop
+
+from shared.database.engine import create_engine
+from shared.jobs.cancellation import Canceller
+from shared.jobs.closing import Closer
+from shared.jobs.event_log import EventLog
+from shared.jobs.leases import Leases
+from shared.jobs.permits import Permits
+from shared.jobs.reaper import Reaper
+from shared.jobs.states import JobKind
+from shared.jobs.store import JobStore
+from shared.jobs.sweep import Sweep
+from shared.jobs.wakeups import Wakeups
+from shared.jobs.writer import EventWriter
+from shared.redis_client import connect
+from shared.security.secrets import SecretBox
+from shared.settings import Settings
+from workers.jobs.chat import ChatHandler
+from workers.jobs.keeper import Keeper
+from workers.jobs.query import QueryHandler
+from workers.jobs.runner import JobRunner
+from workers.providers.base.http_client import ProviderHttpClient
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds that a worker may take to come up, and to let go of what it holds.
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 5.0
+
+
+class Runtime:
+    """The loop of a worker process. Celery's threads submit coroutines to it and wait.
+
+    ``start`` and ``stop`` are called from Celery's main thread.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="parley-loop", daemon=True)
+        self._resources = AsyncExitStack()
+        self._services: list[asyncio.Task[None]] = []
+        self.runner: JobRunner
+
+    def start(self) -> None:
+        """Start the loop and everything that lives on it."""
+        self._thread.start()
+        self.submit(self._start()).result(START_TIMEOUT)
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run ``work`` on the loop, from any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run_next(self, kind: JobKind) -> str:
+        """Claim and run a job of ``kind``; called from a thread of Celery's pool, which waits."""
+        return self.submit(self.runner.run_next(kind)).result()
+
+    def drain(self) -> None:
+        """Claim nothing more, and hand over what does not end within the grace period."""
+        self._loop.call_soon_threadsafe(self.runner.drain)
+
+    def stop(self) -> None:
+        """Stop the loop, after what is left to be told was told."""
+        with suppress(TimeoutError):
+            self.submit(self._stop()).result(STOP_TIMEOUT)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_TIMEOUT)
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _start(self) -> None:
+        settings = self._settings
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        redis = connect(settings.redis_url, settings.redis_timeout)
+        # The writer and the renewal each have a connection that nothing else can hold up.
+        writing = connect(settings.redis_url, settings.redis_timeout, max_connections=1)
+        renewing = connect(settings.redis_url, settings.lease_ttl / 3, max_connections=2)
+        engine = create_engine(settings.database_url)
+        client = ProviderHttpClient(settings)
+        self._resources.push_async_callback(client.aclose)
+        self._resources.push_async_callback(engine.dispose)
+        for redis_client in (redis, writing, renewing):
+            self._resources.push_async_callback(redis_client.aclose)
+        box = SecretBox.from_settings(settings)
+        store = JobStore(engine)
+        log_ = EventLog(redis, settings.namespace)
+        leases = Leases(renewing, settings.namespace, settings.lease_ttl)
+        permits = Permits(redis, settings.namespace, settings.lease_ttl)
+        wakeups = Wakeups(settings)
+        self._resources.callback(wakeups.close)
+        closer = Closer(store, log_, wakeups, worker, settings.event_retention)
+        writer = EventWriter(
+            EventLog(writing, settings.namespace),
+            store.holds,
+            trip_bytes=settings.trip_bytes,
+            pending_bytes=settings.pending_bytes,
+            lease_ttl=settings.lease_ttl,
+        )
+        self.runner = JobRunner(
+            settings=settings,
+            store=store,
+            log_=log_,
+            writer=writer,
+            leases=leases,
+            wakeups=wakeups,
+            closer=closer,
+            handlers={
+                JobKind.CHAT: ChatHandler(
+                    engine=engine, box=box, settings=settings, client=client, permits=permits
+                ),
+                JobKind.QUERY: QueryHandler(engine=engine, box=box, settings=settings, client=client),
+            },
+            worker=worker,
+        )
+        keeper = Keeper(self.runner, store, leases, permits, redis, settings.namespace)
+        watching = Leases(
+            connect(settings.redis_url, settings.lease_ttl / 10, max_connections=2),
+            settings.namespace,
+            settings.lease_ttl,
+        )
+        self._resources.push_async_callback(watching.redis.aclose)
+        reaper = Reaper(store, watching, wakeups, self._loop.time)
+        canceller = Canceller(store, leases, redis, closer, settings.namespace)
+        sweep = Sweep(store, watching, wakeups, reaper, canceller, settings)
+        for service in (writer.run(), keeper.keep(), keeper.listen(), reaper.run(), sweep.run()):
+            task = self._loop.create_task(service)
+            task.add_done_callback(_report)
+            self._services.append(task)
+
+    async def _stop(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT / 2):
+                await self.runner.idle()
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        await self._resources.aclose()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A service that ends by itself is a fault: say so, and end the process rather than limp on."""
+    if not task.cancelled():
+        log.critical("a service of the worker ended", exc_info=task.exception())
+        os._exit(70)
