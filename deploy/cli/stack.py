@@ -73,8 +73,8 @@ def welcome(options: object, display: object, *, detached: bool) -> None:
     from deploy.local.options import StackOptions
     from deploy.local.state import StackState
 
-    assert isinstance(options, StackOptions)  # noqa: S101
-    assert isinstance(display, StartDisplay)  # noqa: S101
+    assert isinstance(options, StackOptions)
+    assert isinstance(display, StartDisplay)
     state = StackState.load(options.data.state)
     url = state.url if state else ""
     key = "$PARLEY_ADMIN_KEY" if os.environ.get("PARLEY_ADMIN_KEY") else f"$(cat {options.data.admin_key})"

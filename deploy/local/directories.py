@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -123,14 +124,23 @@ class DataDir:
             UnsafeDirectoryError: somebody else made it first.
         """
         passage = 0o711 if os.geteuid() == 0 else 0o700
+        return private_directory(self._socket_path(), passage)
+
+    def _socket_path(self) -> Path:
         near = self.run / "sockets"
         if len(os.fsencode(near / _LONGEST_SOCKET)) < SOCKET_PATH_LIMIT:
-            return private_directory(near, passage)
+            return near
         digest = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:16]
         base = Path(tempfile.gettempdir())
         if len(os.fsencode(base)) > SOCKET_PATH_LIMIT - 64:
-            base = Path("/tmp")  # noqa: S108 (checked below)
-        return private_directory(base / f"parley-{os.geteuid()}-{digest}", passage)
+            base = Path("/tmp")  # noqa: S108 (private_directory checks what is there)
+        return base / f"parley-{os.geteuid()}-{digest}"
+
+    def remove_far_sockets(self) -> None:
+        """Leave nothing outside the data directory."""
+        far = self._socket_path()
+        if far.parent != self.run:
+            shutil.rmtree(far, ignore_errors=True)
 
 
 def private_directory(path: Path, mode: int = 0o700, *, uid: int | None = None) -> Path:

@@ -72,6 +72,7 @@ class Supervisor:
             finally:
                 stack.close()
                 self.data.state.unlink(missing_ok=True)
+                self.data.remove_far_sockets()
         self._report(Event(Kind.STOPPED))
 
     # The life of the stack ------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
         identity = ProcessIdentity.of(os.getpid())
-        assert identity is not None  # noqa: S101 (we run)
+        assert identity is not None
         self._state = StackState(stack.url, str(self.data.root), identity, __version__)
         for part in stack.parts:
             rotate(self.data.log(part.name))
