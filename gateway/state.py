@@ -13,6 +13,7 @@ from fastapi import Request
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from gateway.jobs import GatewayJobs
 from gateway.key_uses import KeyUses
 from shared.database.engine import create_engine
 from shared.database.repositories import connections
@@ -33,6 +34,7 @@ class GatewayState:
         redis: a client for short commands; streams have connections of their own.
         box: encrypts secrets, hashes bodies.
         key_uses: notes in the background which API keys were used.
+        jobs: accepts jobs, watches them, cancels them.
         checks: what ``/health/ready`` asks, by name; each raises when its server does not answer.
         resources: entered services, left in reverse order when the process stops.
         stopping: set when the process was told to stop.
@@ -44,6 +46,7 @@ class GatewayState:
     redis: redis.asyncio.Redis
     box: SecretBox
     key_uses: KeyUses
+    jobs: GatewayJobs
     checks: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,7 +68,9 @@ class GatewayState:
             redis=redis.asyncio.Redis.from_url(settings.redis_url),
             box=SecretBox.from_settings(settings),
             key_uses=KeyUses(sessions),
+            jobs=GatewayJobs.create(settings, engine),
         )
+        state.on_shutdown(state.jobs.hub.close)
         state.checks.update(postgres=state._check_postgres, redis=state._check_redis)
         return state
 
@@ -98,6 +103,7 @@ class GatewayState:
                 await ensure_admin(self.engine, self.settings.admin_key.get_secret_value())
             await connections.ensure_local_for_all(self.engine, self.settings)
             await self.resources.enter_async_context(self.key_uses.running())
+            await self.resources.enter_async_context(self.jobs.running())
             try:
                 yield self
             finally:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.routes import connections, conversations, health, personas, users
+from gateway.routes import chat, connections, conversations, health, personas, regenerate, users
 
 #: Open to everybody.
 PUBLIC: list[APIRouter] = [health.router]
 
 #: Under ``/api``: every route needs an API key.
 API: list[APIRouter] = [
+    chat.router,
+    regenerate.router,
     personas.router,
     conversations.router,
     connections.router,

@@ -78,6 +78,9 @@ class Follower:
                     return
                 seen_done = seen_done or any(entry.type == EventType.DONE for entry in decided.entries)
             cursor = decided.cursor
+            if not decided.entries:
+                # Nothing new: a sign of life.
+                yield []
             async for batch in self._live(inbox, cursor, job.kind):
                 if batch and is_final(batch[-1], job.kind):
                     yield batch

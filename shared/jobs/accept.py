@@ -82,6 +82,8 @@ class Basis:
     settings: dict[str, Any]
     #: The persona's greeting, which begins a new conversation.
     first_message: str | None = None
+    #: The model that the turn or its conversation names.
+    model: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +162,7 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
             **turn.payload,
             "persona_id": None if basis.persona_id is None else str(basis.persona_id),
             "connection_id": None if basis.connection_id is None else str(basis.connection_id),
-            "model": turn.model or (conversation["model"] if conversation else None),
+            "model": basis.model,
         }
         job = await insert_job(
             connection,
@@ -252,8 +254,9 @@ async def _basis(connection: AsyncConnection, turn: NewTurn, conversation: RowMa
             "The persona is switched off; set its is_active to true, or choose another.",
             errors=[{"field": "persona_id", "message": "is not active"}],
         )
+    model = turn.model or (conversation["model"] if conversation else None)
     if turn.own_provider:
-        return Basis(row["persona_id"], None, None, {}, row["first_message"])
+        return Basis(row["persona_id"], None, None, {}, row["first_message"], model)
     if row["connection_id"] is None:
         if turn.connection_id is not None:
             raise ConnectionNotFoundError("There is no such connection.")
@@ -262,7 +265,7 @@ async def _basis(connection: AsyncConnection, turn: NewTurn, conversation: RowMa
             "provider_settings."
         )
     return Basis(
-        row["persona_id"], row["connection_id"], row["provider"], row["settings"], row["first_message"]
+        row["persona_id"], row["connection_id"], row["provider"], row["settings"], row["first_message"], model
     )
 
 

@@ -262,7 +262,8 @@ async def visible_parents(
     parents: dict[uuid.UUID, uuid.UUID | None] = {message.id: None for message in messages}
     children = [message.id for message in messages if message.parent_id is not None]
     if children:
-        parents.update((await session.execute(_VISIBLE_PARENTS, {"children": children})).tuples().all())
+        found = await session.execute(_VISIBLE_PARENTS, {"children": children})
+        parents.update({row.child: row.id for row in found})
     return parents
 
 
