@@ -220,11 +220,11 @@ class Connection(asyncio.Protocol):
     def dispatch(self, path: str, body: dict[str, Any]) -> None:
         if self.state.api_key and self.headers.get("authorization") != f"Bearer {self.state.api_key}":
             self.reply(401, {"error": {"message": f"Incorrect API key: {self.headers.get('authorization')}"}})
-        elif path.endswith("/chat/completions"):
+        elif path in {"/v1/chat/completions", "/chat/completions"}:
             self.chat(OpenAI, body, stream=bool(body.get("stream", False)))
         elif path == "/api/chat":
             self.chat(Ollama, body, stream=bool(body.get("stream", True)))
-        elif path.endswith("/models"):
+        elif path in {"/v1/models", "/models"}:
             data = [{"id": name, "object": "model", "owned_by": "fake"} for name in self.state.models]
             self.reply(200, {"object": "list", "data": data})
         elif path == "/api/version":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import pydantic
 
@@ -30,8 +30,8 @@ class BaseProviderService(ABC):
     none of their messages holds a key or an address.
     """
 
-    provider_type: ClassVar[ProviderType]
-    settings_type: ClassVar[type[pydantic.BaseModel]]
+    provider_type: ProviderType
+    settings_type: type[pydantic.BaseModel]
 
     @abstractmethod
     async def send_message(self, request: ChatRequest) -> ChatResponse:

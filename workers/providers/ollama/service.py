@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import orjson
-import pydantic
 
 from shared.errors import ModelNotFoundError, ProviderResponseError
 from shared.schemas.controls import ProviderType
@@ -39,8 +38,8 @@ _CHAT = "/api/chat"
 class OllamaService(HttpProviderService):
     """Ollama's native API."""
 
-    provider_type: ClassVar[ProviderType] = ProviderType.OLLAMA
-    settings_type: ClassVar[type[pydantic.BaseModel]] = OllamaSettings
+    provider_type = ProviderType.OLLAMA
+    settings_type = OllamaSettings
 
     def build_request(self, request: ChatRequest, *, stream: bool = True) -> dict[str, Any]:
         """The body of ``POST /api/chat``; see :meth:`BaseProviderService.build_request`."""
@@ -117,7 +116,7 @@ class OllamaService(HttpProviderService):
         if answer.content_type == "text/html":
             raise ProviderResponseError(
                 "the provider answered with a web page; check the address of the connection "
-                "(Ollama's has no path, as in http://127.0.0.1:11434)"
+                "(Ollama's has no path after the port)"
             )
         parser = OllamaStreamParser(
             model=request.model,

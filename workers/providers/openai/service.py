@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import orjson
-import pydantic
 
 from shared.errors import ProviderRequestError, ProviderResponseError
 from shared.schemas.controls import ProviderType
@@ -37,8 +36,8 @@ _CHAT = "/chat/completions"
 class OpenAIService(HttpProviderService):
     """OpenAI chat completions with any base URL."""
 
-    provider_type: ClassVar[ProviderType] = ProviderType.OPENAI
-    settings_type: ClassVar[type[pydantic.BaseModel]] = OpenAISettings
+    provider_type = ProviderType.OPENAI
+    settings_type = OpenAISettings
 
     def build_request(self, request: ChatRequest, *, stream: bool = True) -> dict[str, Any]:
         """The body of ``POST /chat/completions``; see :meth:`BaseProviderService.build_request`."""
