@@ -15,6 +15,9 @@ from deploy.exit_codes import ExitCode
 
 _ANSWER_TIMEOUT = 960.0  # seconds: a provider may take 900
 _RETRIES = 8
+#: Answers that pass: none, or one of a gateway that goes down or of a proxy before it.
+_PASSING = (0, 502, 503, 504)
+_FINAL = ("post_response_complete", "cancelled", "error")
 _FIRST_PAUSE = 0.2  # seconds
 _LONGEST_PAUSE = 5.0  # seconds
 
@@ -86,8 +89,7 @@ def stream(turn: Turn, message: str, *, as_json: bool = False) -> ExitCode:
         events.cancel()
         screen.word("cancelled")
         return ExitCode.INTERRUPTED
-    screen.end()
-    raise ApiError("The stream ended without its last event.", status=500)
+    return ExitCode.FAILED  # only after an event that is handled above
 
 
 class StreamedTurn:
@@ -102,34 +104,30 @@ class StreamedTurn:
         self.last_id: str | None = None
 
     def __iter__(self) -> Iterator[ServerEvent]:
-        """Every event, until the stream's end.
+        """Every event, up to the final one.
 
         Raises:
             ApiError: the turn was refused, or the gateway stays away.
         """
         failures = 0
         while True:
+            lost = ApiError("The stream ended without its last event.")
             try:
                 for event in self._connect():
                     failures = 0
                     self.session_id = event.data.get("session_id") or self.session_id
                     self.last_id = event.id or self.last_id
                     yield event
-                if self.session_id is None:
-                    return
-                # The gateway shut down in order: the turn goes on, and another one tells of it.
+                    if event.type in _FINAL:
+                        return
             except ApiError as error:
-                passing = error.status in (0, 502, 503, 504)
-                # At first nobody there is an answer; later it is an interruption.
-                if not passing or (
-                    self.session_id is None and error.status == 0 and failures == 0 and _refused(error)
-                ):
+                if error.status not in _PASSING or (self.session_id is None and _nobody_there(error)):
                     raise
-                if failures >= _RETRIES:
-                    raise
+                lost = error
+            # The gateway died or shut down; the turn goes on, and another gateway tells of it.
             failures += 1
             if failures > _RETRIES:
-                return
+                raise lost
             time.sleep(min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE))
 
     def _connect(self) -> Iterator[ServerEvent]:
@@ -146,7 +144,7 @@ class StreamedTurn:
             self._api.call("POST", f"/api/chat/cancel/{path_part(self.session_id)}")
 
 
-def _refused(error: ApiError) -> bool:
+def _nobody_there(error: ApiError) -> bool:
     return isinstance(error.__cause__, ConnectionRefusedError)
 
 

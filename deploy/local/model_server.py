@@ -9,14 +9,14 @@ import argparse
 import os
 import signal
 import sys
-import threading
+import time
 
 _PARENT_CHECK = 1.0  # seconds
 _PROMPT_CACHE = 128  # MiB
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, or until the parent is gone. Returns the exit status."""
+    """Serve until a signal, or until the parent is gone. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.local.model_server", description=__doc__)
     parser.add_argument("--model", required=True, help="GGUF file")
     parser.add_argument("--alias", required=True, help="name that requests call it by")
@@ -26,9 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=max(1, min(os.cpu_count() or 1, 8)))
     options = parser.parse_args(arguments)
     parent = os.getppid()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # It keeps nothing, so it may simply die; a handler would have to wait while the model loads.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         import xllamacpp
     except ImportError as error:
@@ -55,10 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         threads.poll = 0  # waiting threads sleep: the cores belong to the other parts, too
     server = xllamacpp.Server(parameters)
     print(f"serving {options.alias} on {server.listening_address}", flush=True)
-    while not stop.wait(_PARENT_CHECK):
-        if os.getppid() != parent:
-            break
-    del server
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK)
     return 0
 
 

@@ -92,7 +92,7 @@ class StackState:
             raw["supervisor"] = ProcessIdentity(**raw["supervisor"])
             raw["parts"] = [PartState(**{**part, "health": Health(part["health"])}) for part in raw["parts"]]
             return cls(**raw)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def public(self) -> dict[str, object]:

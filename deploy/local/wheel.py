@@ -61,7 +61,16 @@ def fetch_member(
 def _download(requirement: str, work: Path) -> None:
     command = [
         *(sys.executable, "-m", "pip", "download"),
-        *("--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"),
+        *(
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--retries",
+            "2",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ),
         *("--dest", str(work / "wheels"), requirement),
     ]
     environment = {**os.environ, "TMPDIR": str(work)}
