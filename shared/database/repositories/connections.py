@@ -28,13 +28,14 @@ LOCAL = "local"
 async def get(
     session: AsyncSession, owner_id: uuid.UUID, connection_id: uuid.UUID, *, lock: bool = False
 ) -> Connection:
-    """A connection of the owner.
+    """A connection of the owner; with ``lock`` nobody else changes it until the transaction ends.
 
     Raises:
         ConnectionNotFoundError: there is none.
     """
     query = select(Connection).where(Connection.id == connection_id, Connection.owner_id == owner_id)
     if lock:
+        await _lock_owner(session, owner_id)
         query = query.with_for_update(key_share=True)
     connection = await session.scalar(query)
     if connection is None:
@@ -125,13 +126,12 @@ async def update_(
     *,
     settings: ProviderSettings | None = None,
 ) -> None:
-    """Change fields of a connection, and its settings as a whole when they are given.
+    """Change fields of a locked connection, and its settings as a whole when they are given.
 
     Raises:
         NameTakenError: the owner has another one of that name.
     """
     if changes.get("is_default"):
-        await _lock_owner(session, connection.owner_id)
         await _clear_default(session, connection.owner_id)
     for name, value in changes.items():
         # A plain None in a JSON column would become JSON's null instead of SQL's.
@@ -218,7 +218,10 @@ async def ensure_local_for_all(engine: AsyncEngine, settings: Settings) -> None:
 
 
 async def _lock_owner(session: AsyncSession, owner_id: uuid.UUID) -> None:
-    """Let changes of one owner's default happen one after the other."""
+    """Let changes of one owner's connections happen one after the other, and before any lock on a row.
+
+    Switching the default changes two rows: without one lock for all, two switches would deadlock.
+    """
     await session.execute(select(User.id).where(User.id == owner_id).with_for_update(key_share=True))
 
 

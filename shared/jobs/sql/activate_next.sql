@@ -3,7 +3,7 @@
 WITH next AS (
     SELECT j.id, j.user_message_id, j.parent_given
     FROM jobs j
-    WHERE j.conversation_id = :conversation_id AND j.phase = 'waiting' AND j.cancel_requested_at IS NULL
+    WHERE j.conversation_id = CAST(:conversation_id AS uuid) AND j.phase = 'waiting' AND j.cancel_requested_at IS NULL
       AND NOT EXISTS (
           SELECT 1 FROM jobs a
           WHERE a.conversation_id = :conversation_id AND a.phase IN ('ready', 'held'))
