@@ -47,7 +47,7 @@ class Dialect:
             len(str(message.get("content") or "").split()) for message in body.get("messages") or []
         )
         self.limit = self.max_tokens(body)
-        words = list(script.words())
+        words = script.words()
         self.finish_reason = "stop"
         if self.limit is not None and len(words) > self.limit:
             words = words[: self.limit]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import unquote
@@ -46,14 +46,11 @@ class Script:
         times, at = match["times"], match["at"]
         return match["kind"], int(times) if times else None, int(at) if at else 3
 
-    def words(self) -> Iterator[str]:
-        """The tokens of the answer, each of them different."""
+    def words(self) -> Sequence[str]:
+        """The tokens of the answer, each of them different; made when they are asked for."""
         if self.text is not None:
-            yield from re.findall(r"\S*\s*", self.text)[:-1]
-            return
-        form = "té{}😀 " if self.unicode else "t{} "
-        for index in range(self.tokens):
-            yield form.format(index)
+            return re.findall(r"\S+\s*|\s+", self.text)
+        return _Numbered("té%d😀 " if self.unicode else "t%d ", self.tokens)
 
     def thoughts(self) -> Iterator[str]:
         """The tokens of the thinking."""
@@ -64,6 +61,24 @@ class Script:
     def arguments(self, index: int) -> dict[str, Any]:
         """The arguments of the tool call with this index."""
         return {"city": f"Paris {index}", "days": index}
+
+
+class _Numbered(Sequence[str]):
+    """``t0``, ``t1``, …: as many as wanted, without holding them."""
+
+    def __init__(self, form: str, count: int) -> None:
+        self._form = form
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self._form % number for number in range(*index.indices(self._count))]
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._form % index
 
 
 _TYPES = {field.name: field.type for field in fields(Script)}

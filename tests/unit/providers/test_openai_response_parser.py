@@ -270,6 +270,7 @@ def test_models_with_their_context_where_it_is_told() -> None:
                 {"id": "b", "max_model_len": 4096},
                 {"id": "c", "meta": {"n_ctx_train": 2048}},
                 {"id": "d", "context_length": 99},
+                {"id": "e", "meta": {"n_ctx": 1024, "n_ctx_train": 2048}},
                 {"no": "id"},
             ]
         }
@@ -279,6 +280,7 @@ def test_models_with_their_context_where_it_is_told() -> None:
         ("b", 4096),
         ("c", 2048),
         ("d", 99),
+        ("e", 1024),
     ]
     with pytest.raises(ProviderResponseError):
         parse_models({"models": []})

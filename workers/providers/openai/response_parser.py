@@ -270,7 +270,8 @@ def _model(entry: dict[str, Any]) -> ModelInfo:
     context = (
         _count(entry.get("max_model_len"))
         or _count(entry.get("context_length"))
-        or (_count(meta.get("n_ctx_train")) if type(meta) is dict else None)
+        # llama.cpp: what it was started with, then what the model was trained for.
+        or (_count(meta.get("n_ctx")) or _count(meta.get("n_ctx_train")) if type(meta) is dict else None)
     )
     details = {name: value for name, value in entry.items() if name != "id"}
     return ModelInfo(name=entry["id"], context_length=context, details=details)
