@@ -19,8 +19,10 @@ from shared.jobs.cancellation import Canceller
 from shared.jobs.closing import Closer
 from shared.jobs.event_log import EventLog
 from shared.jobs.leases import Leases
+from shared.jobs.live import LiveState
 from shared.jobs.permits import Permits
 from shared.jobs.reaper import Reaper
+from shared.jobs.sessions import ChatSessionManager
 from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore
 from shared.jobs.sweep import Sweep
@@ -107,6 +109,8 @@ class Runtime:
         wakeups = Wakeups(settings)
         self._resources.callback(wakeups.close)
         closer = Closer(store, log_, wakeups, worker, settings.event_retention)
+        canceller = Canceller(store, leases, redis, closer, settings.namespace)
+        sessions = ChatSessionManager(store, canceller, LiveState(redis, settings.namespace))
         writer = EventWriter(
             EventLog(writing, settings.namespace),
             store.holds,
@@ -124,7 +128,12 @@ class Runtime:
             closer=closer,
             handlers={
                 JobKind.CHAT: ChatHandler(
-                    engine=engine, box=box, settings=settings, client=client, permits=permits
+                    engine=engine,
+                    box=box,
+                    settings=settings,
+                    client=client,
+                    permits=permits,
+                    enter_stage=lambda job, stage: self.runner.spawn(sessions.register_session(job, stage)),
                 ),
                 JobKind.QUERY: QueryHandler(engine=engine, box=box, settings=settings, client=client),
             },
@@ -138,7 +147,6 @@ class Runtime:
         )
         self._resources.push_async_callback(watching.redis.aclose)
         reaper = Reaper(store, watching, wakeups, self._loop.time)
-        canceller = Canceller(store, leases, redis, closer, settings.namespace)
         sweep = Sweep(store, watching, wakeups, reaper, canceller, settings)
         for service in (writer.run(), keeper.keep(), keeper.listen(), reaper.run(), sweep.run()):
             task = self._loop.create_task(service)

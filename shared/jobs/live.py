@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 
 class LiveState:
@@ -19,9 +21,12 @@ class LiveState:
 
     async def enter(self, job_id: UUID, stage: int) -> None:
         """The job is in ``stage`` (1-5)."""
-        await self._redis.set(self._key(job_id), stage, ex=3600)
+        with suppress(RedisError, OSError):
+            await self._redis.set(self._key(job_id), stage, ex=3600)
 
     async def stage(self, job_id: UUID) -> int | None:
         """The stage that the job is in, if anybody knows."""
-        stage = await self._redis.get(self._key(job_id))
-        return None if stage is None else int(stage)
+        with suppress(RedisError, OSError):
+            stage = await self._redis.get(self._key(job_id))
+            return None if stage is None else int(stage)
+        return None

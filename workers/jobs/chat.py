@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.jobs.job import Job
 from shared.jobs.messages import Reply
 from shared.jobs.permits import Permits
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.chat.accumulator import StreamingAccumulator
-from workers.chat.turn import stream_answer
+from workers.chat.turn import ANSWER_STAGE, stream_answer
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
 from workers.jobs.turns import Turn, load_turn
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.factory import ProviderFactory
+
+
+#: What the metadata of an answer tells by itself, outside of ``provider_details``.
+_TOLD_ABOVE = frozenset({"provider", "model", "response_time", "time_to_first_token"})
 
 
 class StageAfterAnswer(Protocol):
@@ -49,6 +54,7 @@ class ChatHandler:
         settings: the settings.
         client: the provider client of this process.
         permits: limits the calls of each connection.
+        enter_stage: tells which stage (1-5) a turn is in; returns at once.
         stages: what follows an answer, in order.
     """
 
@@ -60,6 +66,7 @@ class ChatHandler:
         settings: Settings,
         client: ProviderHttpClient,
         permits: Permits,
+        enter_stage: Callable[[Job, int], None],
         stages: Sequence[StageAfterAnswer] = (),
     ) -> None:
         self._engine = engine
@@ -67,12 +74,14 @@ class ChatHandler:
         self._settings = settings
         self._client = client
         self._permits = permits
+        self._enter_stage = enter_stage
         self._stages = stages
         self._progress: dict[str, _Progress] = {}
 
     async def work(self, attempt: RunningAttempt) -> Work:
         """Load the turn and have the model answer."""
         progress = self._progress[attempt.job.lease] = _Progress()
+        self._enter_stage(attempt.job, ANSWER_STAGE)
         turn = progress.turn = await load_turn(self._engine, attempt.job, self._box, self._settings)
         provider = ProviderFactory.create_provider(turn.target.provider, self._client)
         target = turn.target
@@ -89,14 +98,18 @@ class ChatHandler:
         response = progress.accumulator.response()
         usage = response.usage
         details: dict[str, Any] = {
-            **response.metadata,
             "provider": None if progress.turn is None else progress.turn.target.provider.value,
             "model": response.metadata.get("model")
             or (None if progress.turn is None else progress.turn.request.model),
             "finish_reason": response.finish_reason,
             "input_tokens": usage.input_tokens if usage else None,
             "output_tokens": usage.output_tokens if usage else None,
+            "response_time": response.metadata.get("response_time"),
+            "time_to_first_token": response.metadata.get("time_to_first_token"),
             "attempt": attempt.job.attempt,
+            "provider_details": {
+                name: value for name, value in response.metadata.items() if name not in _TOLD_ABOVE
+            },
         }
         return Reply(
             content=response.content,

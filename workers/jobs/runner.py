@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -97,7 +97,7 @@ class JobRunner:
         attempt = RunningAttempt(job, self._writer.open(job))
         self.running[job.lease] = attempt
         self._no_attempts.clear()
-        self._spawn(self._put_lease(job.lease))
+        self.spawn(self._put_lease(job.lease))
         try:
             return await self._run(attempt)
         finally:
@@ -105,7 +105,7 @@ class JobRunner:
             if not self.running:
                 self._no_attempts.set()
             self._handlers[job.kind].forget(attempt)
-            self._spawn(self._let_go(attempt))
+            self.spawn(self._let_go(attempt))
 
     def drain(self) -> None:
         """Claim nothing more; what runs gets the grace period, then is handed over."""
@@ -301,7 +301,8 @@ class JobRunner:
             if attempt.ended:
                 await self._log.expire(attempt.job.id, self._settings.event_retention)
 
-    def _spawn(self, work: Any) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do something that no attempt waits for."""
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
