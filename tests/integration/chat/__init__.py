@@ -1,0 +1,1 @@
+"""Turns through gateway, queue and worker, on real servers."""

@@ -1,0 +1,1 @@
+"""What a turn sends and what becomes of its answer, without queue or database."""
