@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -17,10 +18,13 @@ from shared.jobs.answers import stored_reply
 from shared.jobs.event_log import Entry
 from shared.jobs.job import Job
 from shared.jobs.states import Phase, Status
+from shared.logging import log_context
 from shared.schemas.chat import Answer, TurnOptions
 from shared.schemas.connection import SETTINGS, check_settings
 from shared.schemas.controls import ProviderType, check_controls
 from shared.schemas.events import EventId, EventType
+
+logger = logging.getLogger(__name__)
 
 
 class TurnFailedError(ParleyError):
@@ -116,6 +120,8 @@ class OpenTurn:
             raise
         opened = cls(state, caller, acceptance)
         opened._stack, opened._inbox = stack, inbox
+        with log_context(session_id=acceptance.job.id):
+            logger.info("turn accepted", extra={"phase": acceptance.job.phase.value})
         if acceptance.job.phase is Phase.READY:
             state.jobs.spawn(state.jobs.wakeups.send(acceptance.job.kind, acceptance.job.id))
         for interrupted in acceptance.interrupted:
