@@ -20,7 +20,6 @@ from workers.jobs.turns import Turn, load_turn
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.factory import ProviderFactory
 
-
 #: What the metadata of an answer tells by itself, outside of ``provider_details``.
 _TOLD_ABOVE = frozenset({"provider", "model", "response_time", "time_to_first_token"})
 
