@@ -106,7 +106,9 @@ async def delete_conversation(conversation_id: uuid.UUID, caller: CallerOf, stat
     """Delete a conversation with its messages; turns that are active or waiting are cancelled."""
     async with state.sessions.begin() as session:
         conversation = await conversations.get(session, caller.user_id, conversation_id, lock=True)
-        await conversations.delete(session, conversation)
+        turns = await conversations.delete(session, conversation)
+    for job_id in turns:
+        state.jobs.spawn(state.jobs.canceller.cancel(job_id))
 
 
 @router.get("/{conversation_id}/messages")

@@ -11,7 +11,7 @@ from shared.errors import UnsupportedControlError
 from shared.schemas.base import Wire
 
 if TYPE_CHECKING:
-    from shared.schemas.provider_settings import ProviderSettings
+    from shared.schemas.provider_settings import OPENAI_EXTRA_CONTROLS, ProviderSettings
 
 
 class ProviderType(StrEnum):
@@ -67,10 +67,6 @@ SUPPORTED_CONTROLS: dict[ProviderType, frozenset[str]] = {
     ProviderType.OPENAI: frozenset(ChatControls.model_fields)
     - {"top_k", "repeat_penalty", "num_ctx", "thinking"},
 }
-
-#: Controls that some OpenAI-compatible servers take although OpenAI does not; a connection names those its
-#: server takes in ``settings.extra_controls``.
-OPENAI_EXTRA_CONTROLS = frozenset({"top_k", "repeat_penalty", "thinking"})
 
 
 def check_controls(provider: ProviderType, settings: ProviderSettings, controls: ChatControls) -> None:

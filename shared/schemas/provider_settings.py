@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from shared.schemas.base import Wire
-from shared.schemas.controls import OPENAI_EXTRA_CONTROLS
 
+#: Controls that some OpenAI-compatible servers take although OpenAI does not; a connection names those its
+#: server takes in ``settings.extra_controls``.
+OPENAI_EXTRA_CONTROLS = frozenset({"top_k", "repeat_penalty", "thinking"})
 #: ``base_url`` of the model that ``parley up`` starts on this machine; the address behind it changes with
 #: every start, so the outbound client looks it up in the settings of its process.
 LOCAL_MODEL_URL = "parley:local"

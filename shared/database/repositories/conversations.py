@@ -151,18 +151,24 @@ async def update_(session: AsyncSession, conversation: Conversation, changes: Ma
     await session.refresh(conversation)
 
 
-async def delete(session: AsyncSession, conversation: Conversation) -> None:
-    """Hide a locked conversation at once and mark its turns for cancellation; the sweep removes it."""
+async def delete(session: AsyncSession, conversation: Conversation) -> list[uuid.UUID]:
+    """Hide a locked conversation at once; the sweep removes it when its turns have ended.
+
+    Returns:
+        its turns that have not ended, marked for cancelling; to be carried out after the commit.
+    """
     conversation.deleted_at = await session.scalar(select(func.now()))
     await session.flush()
-    await session.execute(
+    marked = await session.scalars(
         update(Job)
         .where(
             Job.conversation_id == conversation.id, Job.phase != "ended", Job.cancel_requested_at.is_(None)
         )
         .values(cancel_requested_at=func.now())
+        .returning(Job.id)
         .execution_options(synchronize_session=False)
     )
+    return list(marked)
 
 
 async def refuse_when_busy(session: AsyncSession, conversation_id: uuid.UUID) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shared.errors import UnsupportedControlError
-from shared.schemas.controls import OPENAI_EXTRA_CONTROLS, ChatControls, ProviderType, check_controls
-from shared.schemas.provider_settings import OpenAISettings
+from shared.schemas.controls import ChatControls, ProviderType, check_controls
+from shared.schemas.provider_settings import OPENAI_EXTRA_CONTROLS, OpenAISettings
 from tests.unit.providers.requests import OLLAMA, OPENAI, TOOL
 
 VALUES: dict[str, Any] = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.schemas.controls import OPENAI_EXTRA_CONTROLS, SUPPORTED_CONTROLS, ChatControls, ProviderType
-from shared.schemas.provider_settings import OpenAISettings
+from shared.schemas.controls import SUPPORTED_CONTROLS, ChatControls, ProviderType
+from shared.schemas.provider_settings import OPENAI_EXTRA_CONTROLS, OpenAISettings
 from tests.unit.providers.requests import CALL, OPENAI, TOOL, chat_request
 from workers.providers import ChatMessage
 from workers.providers.openai.request_builder import build_message, build_payload
