@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from shared.errors import UnsupportedControlError
 from shared.schemas.base import Wire
-
-if TYPE_CHECKING:
-    from shared.schemas.provider_settings import OPENAI_EXTRA_CONTROLS, ProviderSettings
+from shared.schemas.provider_settings import OPENAI_EXTRA_CONTROLS, ProviderSettings
 
 
 class ProviderType(StrEnum):

@@ -16,8 +16,6 @@ OPENAI_EXTRA_CONTROLS = frozenset({"top_k", "repeat_penalty", "thinking"})
 #: ``base_url`` of the model that ``parley up`` starts on this machine; the address behind it changes with
 #: every start, so the outbound client looks it up in the settings of its process.
 LOCAL_MODEL_URL = "parley:local"
-
-
 #: Headers that belong to the connection itself.
 _RESERVED_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-length", "content-type", "host", "te", "transfer-encoding"}
