@@ -1,0 +1,260 @@
+"""What is yours is yours: every route is called without a key and as somebody else.
+
+A new route fails here until it stands in :data:`ROUTES`. Path parameters are filled from the ids of what ada
+owns (fixture ``owned``); a route of a new resource needs its id there.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from gateway.auth import get_caller, is_protected
+from gateway.routing import StrictRoute
+from tests.integration.gateway.conftest import User, client_of, problem
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may call a route.
+
+    Attributes:
+        access: ``public``: everybody; ``caller``: every key, for what is its own; ``owned``: 404 when an id
+            in the path is somebody else's; ``admin``: 403 without an admin key.
+        send: arguments of the request that make it valid in all but the owner.
+    """
+
+    access: Literal["public", "caller", "owned", "admin"]
+    send: dict[str, Any] = field(default_factory=dict)
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return {"json": fields}
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 16
+
+ROUTES: dict[tuple[str, str], Rule] = {
+    ("GET", "/openapi.json"): Rule("public"),
+    ("GET", "/docs"): Rule("public"),
+    ("GET", "/docs/oauth2-redirect"): Rule("public"),
+    ("GET", "/redoc"): Rule("public"),
+    ("GET", "/health/live"): Rule("public"),
+    ("GET", "/health/ready"): Rule("public"),
+    ("GET", "/api/personas"): Rule("caller"),
+    ("POST", "/api/personas"): Rule("caller", body(name="x", template="t")),
+    ("POST", "/api/personas/import"): Rule("caller", body(persona={"name": "x", "template": "t"})),
+    ("GET", "/api/personas/{persona_id}"): Rule("owned"),
+    ("PATCH", "/api/personas/{persona_id}"): Rule("owned", body(name="taken over")),
+    ("DELETE", "/api/personas/{persona_id}"): Rule("owned"),
+    ("POST", "/api/personas/{persona_id}/image"): Rule("owned", {"files": {"file": ("x.png", PNG)}}),
+    ("GET", "/api/personas/{persona_id}/image"): Rule("owned"),
+    ("DELETE", "/api/personas/{persona_id}/image"): Rule("owned"),
+    ("GET", "/api/personas/{persona_id}/export"): Rule("owned"),
+    ("GET", "/api/conversations"): Rule("caller"),
+    ("POST", "/api/conversations"): Rule("caller", body(title="x")),
+    ("GET", "/api/conversations/{conversation_id}"): Rule("owned"),
+    ("PATCH", "/api/conversations/{conversation_id}"): Rule("owned", body(title="taken over")),
+    ("DELETE", "/api/conversations/{conversation_id}"): Rule("owned"),
+    ("GET", "/api/conversations/{conversation_id}/messages"): Rule("owned"),
+    ("PATCH", "/api/conversations/{conversation_id}/messages/{message_id}"): Rule("owned", body(content="x")),
+    ("DELETE", "/api/conversations/{conversation_id}/messages/{message_id}"): Rule("owned"),
+    ("GET", "/api/connections"): Rule("caller"),
+    ("POST", "/api/connections"): Rule(
+        "caller", body(name="x", provider="ollama", settings={"host": "http://127.0.0.1:1"})
+    ),
+    ("GET", "/api/connections/{connection_id}"): Rule("owned"),
+    ("PATCH", "/api/connections/{connection_id}"): Rule("owned", body(name="taken over")),
+    ("DELETE", "/api/connections/{connection_id}"): Rule("owned"),
+    ("GET", "/api/users/me"): Rule("caller"),
+    ("GET", "/api/users"): Rule("admin"),
+    ("POST", "/api/users"): Rule("admin", body(name="x")),
+    ("PATCH", "/api/users/{user_id}"): Rule("admin", body(disabled=True)),
+    ("GET", "/api/users/{user_id}/keys"): Rule("owned"),
+    ("POST", "/api/users/{user_id}/keys"): Rule("admin", body(name="x")),
+    ("DELETE", "/api/keys/{key_id}"): Rule("owned"),
+}
+
+
+@pytest.fixture
+async def owned(ada: User) -> dict[str, str]:
+    """Ids of what ada owns, by the name of the path parameter."""
+    persona = await ada.http.post(
+        "/api/personas", json={"name": "Ava", "template": "You are Ava.", "first_message": "Hello."}
+    )
+    conversation = await ada.http.post("/api/conversations", json={"persona_id": persona.json()["id"]})
+    connection = await ada.http.post(
+        "/api/connections",
+        json={"name": "mine", "provider": "openai", "settings": {"api_key": "sk-of-ada", "model": "m"}},
+    )
+    keys = await ada.http.get(f"/api/users/{ada.id}/keys")
+    await ada.http.post(f"/api/personas/{persona.json()['id']}/image", files={"file": ("x.png", PNG)})
+    return {
+        "persona_id": persona.json()["id"],
+        "conversation_id": conversation.json()["id"],
+        "message_id": conversation.json()["active_message_id"],
+        "connection_id": connection.json()["id"],
+        "user_id": ada.id,
+        "key_id": keys.json()["items"][0]["id"],
+    }
+
+
+def served(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
+    """Every (method, path, route) that the application answers."""
+    for route in iter_route_contexts(app.routes):
+        for method in sorted((route.methods or {"ANY"}) - {"HEAD"}):
+            yield method, route.path or "", route
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], path)
+
+
+async def test_every_route_is_classified(app: FastAPI) -> None:
+    found = {(method, path) for method, path, _ in served(app)}
+    assert found - set(ROUTES) == set(), "classify these routes in ROUTES"
+    assert set(ROUTES) - found == set(), "these routes are gone"
+
+
+async def test_every_route_but_the_public_ones_is_built_to_need_a_caller(app: FastAPI) -> None:
+    def needs_caller(dependant: Any) -> bool:
+        return any(inner.call is get_caller or needs_caller(inner) for inner in dependant.dependencies)
+
+    for method, path, route in served(app):
+        if ROUTES[method, path].access == "public":
+            assert not is_protected(path), path
+            continue
+        assert is_protected(path), f"{path} lies outside of the protected paths"
+        assert isinstance(route.original_route, StrictRoute), f"{path}: make its router with make_router"
+        assert needs_caller(route.dependant), path
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer ", "Basic YWRhOmFkYQ==", "Bearer parley_AAAAAAAA_" + "A" * 43]
+)
+async def test_every_route_refuses_who_has_no_key(
+    app: FastAPI, anonymous: httpx.AsyncClient, owned: dict[str, str], header: str | None
+) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    for (method, path), rule in ROUTES.items():
+        if rule.access == "public":
+            continue
+        answer = await anonymous.request(method, filled(path, owned), headers=headers, **rule.send)
+        assert answer.status_code == 401, f"{method} {path}: {answer.text}"
+        assert answer.headers["www-authenticate"].startswith("Bearer"), path
+        # The key is asked for before the body is looked at.
+        torn = await anonymous.request(
+            method,
+            filled(path, owned),
+            headers={**headers, "Content-Type": "application/json"},
+            content=b"{",
+        )
+        assert torn.status_code == 401, f"{method} {path}: {torn.text}"
+
+
+async def test_every_owned_route_hides_what_is_somebody_elses(
+    app: FastAPI, eve: User, ada: User, owned: dict[str, str]
+) -> None:
+    before = await snapshot(app, ada, owned)
+    nowhere = {name: str(uuid.uuid4()) for name in owned}
+    for (method, path), rule in ROUTES.items():
+        if rule.access != "owned":
+            continue
+        foreign = await eve.http.request(method, filled(path, owned), **rule.send)
+        assert foreign.status_code == 404, f"{method} {path}: {foreign.status_code} {foreign.text}"
+        missing = await eve.http.request(method, filled(path, nowhere), **rule.send)
+        assert foreign.json() == missing.json(), f"{method} {path} tells that it exists"
+    assert await snapshot(app, ada, owned) == before
+
+
+async def test_a_message_is_found_only_in_its_own_conversation(
+    eve: User, ada: User, owned: dict[str, str]
+) -> None:
+    for user in (eve, ada):
+        other = (await user.http.post("/api/conversations", json={})).json()["id"]
+        for (method, path), rule in ROUTES.items():
+            if "{message_id}" in path:
+                answer = await user.http.request(
+                    method, filled(path, {**owned, "conversation_id": other}), **rule.send
+                )
+                problem(answer, 404, "message_not_found")
+        switched = await user.http.patch(
+            f"/api/conversations/{other}", json={"active_message_id": owned["message_id"]}
+        )
+        problem(switched, 404, "message_not_found")
+
+
+@pytest.mark.parametrize("name", ["persona_id", "connection_id"])
+async def test_ids_in_bodies_are_checked_as_ids_in_paths(eve: User, owned: dict[str, str], name: str) -> None:
+    code = name.replace("_id", "_not_found")
+    problem(await eve.http.post("/api/conversations", json={name: owned[name]}), 404, code)
+    mine = (await eve.http.post("/api/conversations", json={})).json()["id"]
+    problem(await eve.http.patch(f"/api/conversations/{mine}", json={name: owned[name]}), 404, code)
+
+
+async def test_lists_hold_only_what_is_the_callers(ada: User, eve: User, owned: dict[str, str]) -> None:
+    for (method, path), rule in ROUTES.items():
+        if method != "GET" or rule.access != "caller" or path == "/api/users/me":
+            continue
+        answer = (await eve.http.get(path)).json()
+        if "items" in answer:
+            assert answer["items"] == [], path
+    searched = await eve.http.get("/api/conversations", params={"q": "Hello"})
+    assert searched.json()["items"] == []
+
+
+async def test_admin_routes_refuse_other_keys(
+    eve: User, owned: dict[str, str], make_user: Callable[..., Awaitable[User]]
+) -> None:
+    # An administrator's key that was not made for administration is an ordinary one.
+    modest = await make_user("modest", is_admin=True)
+    for user in (eve, modest):
+        for (method, path), rule in ROUTES.items():
+            if rule.access == "admin":
+                answer = await user.http.request(method, filled(path, owned), **rule.send)
+                problem(answer, 403, "admin_key_needed")
+
+
+async def test_a_metrics_key_opens_nothing_else(
+    app: FastAPI, make_user: Callable[..., Awaitable[User]], owned: dict[str, str]
+) -> None:
+    scraper = await make_user("scraper", scopes=["metrics"])
+    for (method, path), rule in ROUTES.items():
+        if rule.access != "public":
+            answer = await scraper.http.request(method, filled(path, owned), **rule.send)
+            assert answer.status_code == 403, f"{method} {path}: {answer.text}"
+
+
+async def test_a_path_that_only_looks_unprotected_leads_nowhere(
+    app: FastAPI, anonymous: httpx.AsyncClient
+) -> None:
+    for path in ("//api/personas", "/API/personas", "/api%2Fpersonas", "/./api/personas", "/v1x", "/apix"):
+        answer = await anonymous.get(httpx.URL("http://parley.test", raw_path=path.encode()))
+        assert answer.status_code in {401, 404}, path
+
+
+async def test_under_v1_errors_have_the_shape_of_openai(app: FastAPI, anonymous: httpx.AsyncClient) -> None:
+    answer = await anonymous.get("/v1/models")
+    assert answer.status_code == 401
+    assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+    assert answer.json()["error"]["type"] == "authentication_error"
+
+
+async def snapshot(app: FastAPI, ada: User, owned: dict[str, str]) -> list[Any]:
+    """All that ada can see of her own."""
+    async with client_of(app, ada.key) as client:
+        seen = [
+            (await client.get(filled(path, owned))).text
+            for (method, path), rule in ROUTES.items()
+            if method == "GET" and rule.access in {"owned", "caller"} and not path.endswith("/keys")
+        ]
+        keys = (await client.get(f"/api/users/{ada.id}/keys")).json()["items"]
+    return [*seen, [(key["id"], key["revoked_at"]) for key in keys]]
