@@ -6,11 +6,12 @@ import uuid
 from typing import Annotated
 
 import orjson
-from fastapi import Header, Query, Response
+from fastapi import Header, Query, Request, Response
 
 from gateway.dependencies import CallerOf, OnceOf, State
 from gateway.routing import make_router
 from gateway.state import GatewayState
+from gateway.streaming.hang_up import HungUpError, unless_hung_up
 from gateway.streaming.sse import EventStream
 from gateway.turns import OpenTurn, check_answerable, once, provider_payload
 from shared.jobs.accept import NewTurn
@@ -25,13 +26,18 @@ Prefer = Annotated[str | None, Header(description="`respond-async`: answer 202 a
 
 @router.post("/send", response_model=Answer, responses={202: {"model": Accepted}})
 async def send(
-    request: TurnRequest, state: State, caller: CallerOf, only_once: OnceOf, prefer: Prefer = None
+    http: Request,
+    request: TurnRequest,
+    state: State,
+    caller: CallerOf,
+    only_once: OnceOf,
+    prefer: Prefer = None,
 ) -> Response:
     """One turn; answers when the reply is complete."""
     turn = await OpenTurn.accept(
         state, caller, _new_turn(state, caller, request, only_once), check_answerable(request)
     )
-    return await reply(turn, prefer)
+    return await reply(http, turn, prefer)
 
 
 @router.post("/stream", response_class=EventStream)
@@ -95,8 +101,12 @@ async def active_sessions(state: State, caller: CallerOf) -> ActiveSessions:
     )
 
 
-async def reply(turn: OpenTurn, prefer: str | None) -> Response:
-    """The answer of a turn, or, asked for ``respond-async``, where to find it."""
+async def reply(http: Request, turn: OpenTurn, prefer: str | None) -> Response:
+    """The answer of a turn, or, asked for ``respond-async``, where to find it.
+
+    Raises:
+        HungUpError: the client went away; a turn that asked for it is cancelled.
+    """
     headers = {"X-Session-ID": str(turn.job.id)}
     if prefer is not None and "respond-async" in prefer.lower():
         await turn.close()
@@ -108,10 +118,14 @@ async def reply(turn: OpenTurn, prefer: str | None) -> Response:
         )
         headers |= {"Preference-Applied": "respond-async", "Location": accepted.status_url}
         return _json(202, accepted, headers)
+    hung_up = False
     try:
-        return _json(200, await turn.answer(), headers)
+        return _json(200, await unless_hung_up(http, turn.answer()), headers)
+    except HungUpError:
+        hung_up = True
+        raise
     finally:
-        await turn.close()
+        await turn.close(hung_up=hung_up)
 
 
 async def event_stream(state: GatewayState, turn: OpenTurn, cursor: EventId | None = None) -> EventStream:

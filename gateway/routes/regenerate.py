@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import Header, Response
+from fastapi import Header, Request, Response
 
 from gateway.dependencies import CallerOf, OnceOf, State
 from gateway.routes.chat import Prefer, event_stream, reply
@@ -25,6 +25,7 @@ router = make_router("/conversations", "chat")
 async def regenerate(
     conversation_id: uuid.UUID,
     message_id: uuid.UUID,
+    http: Request,
     state: State,
     caller: CallerOf,
     only_once: OnceOf,
@@ -55,4 +56,4 @@ async def regenerate(
     turn = await OpenTurn.accept(state, caller, new, check_answerable(options))
     if accept is not None and "text/event-stream" in accept:
         return await event_stream(state, turn)
-    return await reply(turn, prefer)
+    return await reply(http, turn, prefer)

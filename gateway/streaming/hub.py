@@ -14,6 +14,9 @@ from redis.asyncio.client import PubSub
 from shared.jobs.event_log import Entry, EventLog, parse_published
 from shared.subscription import keep_subscribed, messages
 
+#: Seconds that Redis gets to confirm that a channel was left.
+LEAVE_TIMEOUT = 1.0
+
 
 class Inbox:
     """What has come in live for one client. It is bounded: who overflows it goes back to replay."""
@@ -87,6 +90,8 @@ class Hub:
         self._bound = queue_bound
         self._channels: dict[bytes, _Channel] = {}
         self._changed: asyncio.Queue[tuple[bool, bytes]] = asyncio.Queue()
+        #: Channels that were left, until Redis has confirmed it.
+        self._leaving: dict[bytes, asyncio.Event] = {}
         self._closed = False
 
     @asynccontextmanager
@@ -96,6 +101,7 @@ class Hub:
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = _Channel()
+            self._left(name)
             self._changed.put_nowait((True, name))
         inbox = Inbox(self._bound)
         if self._closed:
@@ -107,6 +113,7 @@ class Hub:
             channel.inboxes.remove(inbox)
             if not channel.inboxes and self._channels.get(name) is channel:
                 del self._channels[name]
+                self._leaving[name] = asyncio.Event()
                 self._changed.put_nowait((False, name))
 
     async def confirmed(self, job_id: UUID, timeout: float) -> bool:
@@ -131,6 +138,12 @@ class Hub:
         if self.watchers(job_id):
             return True
         name = self._log.channel(job_id)
+        leaving = self._leaving.get(name.encode())
+        if leaving is not None:
+            # Until then this process would be counted, although it does not watch any more.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_TIMEOUT):
+                    await leaving.wait()
         [(_, subscribers)] = await self._redis.pubsub_numsub(name)
         return int(subscribers) > 0
 
@@ -147,7 +160,14 @@ class Hub:
             for inbox in channel.inboxes:
                 inbox.close()
 
+    def _left(self, name: bytes) -> None:
+        leaving = self._leaving.pop(name, None)
+        if leaving is not None:
+            leaving.set()
+
     def _lost(self) -> None:
+        for name in list(self._leaving):
+            self._left(name)
         for channel in self._channels.values():
             channel.confirmed.clear()
             for inbox in channel.inboxes:
@@ -155,7 +175,8 @@ class Hub:
 
     async def _send_changes(self, pubsub: PubSub) -> None:
         while not self._changed.empty():
-            self._changed.get_nowait()
+            _, name = self._changed.get_nowait()
+            self._left(name)
         for name in self._channels:
             self._changed.put_nowait((True, name))
         while True:
@@ -167,6 +188,8 @@ class Hub:
 
     async def _receive(self, pubsub: PubSub) -> None:
         async for kind, name, data in messages(pubsub):
+            if kind == b"unsubscribe":
+                self._left(name)
             channel = self._channels.get(name)
             if channel is None:
                 continue

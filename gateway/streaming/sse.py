@@ -10,6 +10,7 @@ from typing import Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.streaming.hang_up import hang_up
 from shared.jobs.event_log import Entry
 
 #: A comment: keeps proxies and clients from giving up on a silent stream.
@@ -66,7 +67,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream, and watch whether the client is still there."""
         streaming = asyncio.ensure_future(self._stream(send))
-        watching = asyncio.ensure_future(_hang_up(receive))
+        watching = asyncio.ensure_future(hang_up(receive))
         try:
             await asyncio.wait({streaming, watching}, return_when=asyncio.FIRST_COMPLETED)
             hung_up = watching.done() and not streaming.done()
@@ -97,8 +98,3 @@ class EventStream(Response):
             last = loop.time()
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _hang_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
