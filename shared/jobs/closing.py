@@ -24,7 +24,7 @@ from shared.jobs.finish import Finished, finish, finish_post_response
 from shared.jobs.job import Job
 from shared.jobs.statements import statement
 from shared.jobs.states import Phase, PostResponse, Status
-from shared.jobs.store import Activated, AttemptLostError, JobStore, activate_next
+from shared.jobs.store import Activated, AttemptLostError, JobStore, activate_next, lock_conversation
 from shared.jobs.transcript import Transcript
 from shared.jobs.wakeups import Wakeups
 from shared.schemas.events import EventId, EventType
@@ -99,6 +99,8 @@ class Closer:
 
     async def _cancel_waiting(self, job: Job) -> Job | None:
         async with self._store.engine.begin() as connection:
+            # Nobody is to queue behind this turn unseen while it ends: nothing would activate them.
+            await lock_conversation(connection, job.conversation_id)
             parameters = {"job_id": job.id, "worker": self._worker}
             row = (await connection.execute(_END_WAITING, parameters)).mappings().first()
             if row is None:

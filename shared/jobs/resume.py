@@ -77,9 +77,9 @@ def plan(cursor: EventId | None, job: Job, stream: Sequence[Entry]) -> Plan:
         ends = [entry for entry in stream if entry.id.attempt == job.attempt and is_final(entry, job.kind)]
         if not ends:
             return Plan(Source.POSTGRES, cursor=cursor)
-    else:
-        # It was retried: the ends of earlier attempts are not its end.
-        later = [entry for entry in later if not is_final(entry, job.kind) or entry.id.attempt == job.attempt]
+    # It was retried: the ends of earlier attempts are not its end. An attempt above the row's is one that was
+    # taken after the row was read.
+    later = [entry for entry in later if not is_final(entry, job.kind) or entry.id.attempt >= job.attempt]
     last = stream[-1].id if stream else cursor
     return Plan(Source.STREAM if stream else Source.WAIT, later, last)
 

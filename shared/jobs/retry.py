@@ -12,15 +12,16 @@ from shared.errors import ConversationBusyError, JobNotEndedError, SecretErasedE
 from shared.jobs.event_log import EventLog
 from shared.jobs.job import Job
 from shared.jobs.statements import statement
-from shared.jobs.store import JobStore
+from shared.jobs.store import JobStore, lock_conversation
 from shared.jobs.wakeups import Wakeups
 
 log = logging.getLogger(__name__)
 
 _RETRY = statement("retry")
+#: What the new attempt answers is on show again, so that its answer will be.
 _SHOW_QUESTION = text(
-    "UPDATE conversations SET active_message_id = :user_message_id "
-    "WHERE id = :conversation_id AND active_message_id = :message_id"
+    "UPDATE conversations c SET active_message_id = j.user_message_id FROM jobs j "
+    "WHERE j.id = :job_id AND c.id = j.conversation_id AND c.active_message_id = j.message_id"
 )
 
 
@@ -47,22 +48,14 @@ async def retry(
         )
     try:
         async with store.engine.begin() as connection:
+            await lock_conversation(connection, job.conversation_id)
+            await connection.execute(_SHOW_QUESTION, {"job_id": job.id})
             row = (await connection.execute(_RETRY, {"job_id": job.id, "secret": secret})).mappings().first()
             if row is None:
                 raise JobNotEndedError(
                     f"The job is {job.shown_status}; only a failed or cancelled job can be retried."
                 )
             retried = Job.from_row(row)
-            if retried.message_id is not None:
-                # What the new attempt answers is on show again, so that its answer will be.
-                await connection.execute(
-                    _SHOW_QUESTION,
-                    {
-                        "conversation_id": retried.conversation_id,
-                        "user_message_id": retried.user_message_id,
-                        "message_id": retried.message_id,
-                    },
-                )
     except IntegrityError as error:
         raise ConversationBusyError(
             "Another turn of this conversation is active; retry when it has ended."

@@ -23,5 +23,23 @@ def script(name: str) -> str:
 
 
 def as_json(value: Any) -> str | None:
-    """``value`` as a parameter for a ``jsonb`` column; ``None`` stays SQL NULL."""
-    return None if value is None else orjson.dumps(value).decode()
+    """``value`` as a parameter for a ``jsonb`` column; ``None`` stays SQL NULL.
+
+    Postgres keeps no NUL: what a provider said loses it, rather than the commit that tells of it.
+    """
+    if value is None:
+        return None
+    encoded = orjson.dumps(value)
+    if b"\\u0000" in encoded:
+        encoded = orjson.dumps(_without_nul(value))
+    return encoded.decode()
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nul(inner) for inner in value]
+    return value

@@ -149,8 +149,7 @@ class JobStore:
             AttemptLostError: another attempt was handed out, or the job has ended.
         """
         async with self.engine.begin() as connection:
-            if job.conversation_id is not None:
-                await connection.execute(_LOCK_CONVERSATION, {"conversation_id": job.conversation_id})
+            await lock_conversation(connection, job.conversation_id)
             row = (await connection.execute(_LOCK_JOB, {"job_id": job.id})).mappings().first()
             now = None if row is None else Job.from_row(row)
             if now is None or now.attempt != job.attempt or now.phase is not Phase.HELD:
@@ -210,6 +209,12 @@ class JobStore:
         """How many jobs are before it; ``None`` when it does not wait."""
         async with self.engine.connect() as connection:
             return (await connection.execute(_POSITION, {"job_id": job_id})).scalar()
+
+
+async def lock_conversation(connection: AsyncConnection, conversation_id: UUID | None) -> None:
+    """Take the lock on a conversation; it comes before the locks on its jobs."""
+    if conversation_id is not None:
+        await connection.execute(_LOCK_CONVERSATION, {"conversation_id": conversation_id})
 
 
 async def activate_next(connection: AsyncConnection, conversation_id: UUID | None) -> Activated | None:

@@ -57,7 +57,8 @@ class Sweep:
         while True:
             try:
                 await self.sweep()
-            except (SQLAlchemyError, RedisError, OSError, TimeoutError):
+            except Exception:
+                # The broker's library has errors of its own; none of them is worth the process.
                 log.warning("the sweep could not finish", exc_info=True)
             await asyncio.sleep(self._settings.sweep_interval)
 
@@ -94,7 +95,11 @@ class Sweep:
     async def carry_out_marks(self) -> None:
         """Carry out every cancel mark again."""
         for job in await self._store.marked():
-            await self._canceller.enforce(job)
+            try:
+                await self._canceller.enforce(job)
+            except SQLAlchemyError:
+                # The next one is not to wait for this one's luck.
+                log.warning("a cancel mark stands", exc_info=True, extra={"session_id": str(job.id)})
 
     async def top_up(self) -> None:
         """Send the wake-ups that are missing."""
