@@ -92,7 +92,7 @@ def _gateway(data_dir: Path | None) -> Api:
         from deploy.local.options import StackOptions
 
         with StartDisplay() as display:
-            display.console.print("Starting Parley on this machine (this happens once).", markup=False)
+            display.console.print("No Parley runs here yet: starting it.", markup=False)
             detached.start(StackOptions(data_dir=data.root, any_port=True), os.environ, display)
             display.finish()
             display.console.print(

@@ -30,12 +30,11 @@ class StartDisplay:
     def __enter__(self) -> StartDisplay:
         """Begin to show."""
         if self.console.is_terminal:
-            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
             self._progress = Progress(
                 SpinnerColumn(finished_text="[green]✓[/]"),
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
                 TimeElapsedColumn(),
                 TextColumn("[dim]{task.fields[said]}"),
                 console=self.console,
@@ -62,9 +61,8 @@ class StartDisplay:
                 self._step(event)
             case Kind.PROGRESS:
                 if self._progress and event.name in self._tasks and event.fraction is not None:
-                    self._progress.update(
-                        self._tasks[event.name], total=1.0, completed=event.fraction * 0.99, said="fetching"
-                    )
+                    said = f"fetching from the package index: {event.fraction:.0%}"
+                    self._progress.update(self._tasks[event.name], said=said)
             case Kind.DONE:
                 self._done(event)
             case Kind.FAILED:

@@ -80,7 +80,6 @@ def stream(turn: Turn, message: str, *, as_json: bool = False) -> ExitCode:
                     screen.word("cancelled")
                     return ExitCode.FAILED
                 case "error":
-                    screen.end()
                     raise ApiError(
                         str(event.data.get("message")), status=500, code=str(event.data.get("code") or "")
                     )
@@ -89,6 +88,8 @@ def stream(turn: Turn, message: str, *, as_json: bool = False) -> ExitCode:
         events.cancel()
         screen.word("cancelled")
         return ExitCode.INTERRUPTED
+    finally:
+        screen.end()
     return ExitCode.FAILED  # only after an event that is handled above
 
 

@@ -80,6 +80,9 @@ def start(options: StackOptions, environment: Mapping[str, str], report: Report)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_TIMEOUT)
             raise
+        except DetachedStartError:
+            process.wait()
+            raise
         except _SilentEnd:
             last = "\n".join(tail(data.log(_PART), 15))
             status = process.wait()

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from deploy.local.directories import DataDir
 from deploy.local.errors import LocalStackError, NotRunningError
 from deploy.local.lock import StackLock
+from deploy.local.process import wait_gone
 from deploy.local.state import StackState, end_leftovers
 
+_LAST_BREATH = 5.0  # seconds between giving up the lock and the end of a process
 _PATIENCE = 12.0  # seconds: a supervisor needs at most ten
 
 
@@ -26,6 +28,8 @@ def stop_stack(data: DataDir, tell: Callable[[str], None]) -> None:
     state = StackState.load(data.state)
     if lock.held():
         _stop_supervisor(lock, state, data)
+        if state is not None:
+            wait_gone([state.supervisor], _LAST_BREATH)
     elif state is None:
         raise NotRunningError(f"No Parley runs on {data.root}.")
     with lock:

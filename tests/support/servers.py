@@ -273,3 +273,12 @@ def own_valkey() -> Iterator[EmbeddedValkey]:
         finally:
             server.resume()
             server.kill()
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Iterator[Path]:
+    """The local model's file: the installed one, else fetched once for the session."""
+    from deploy.local.model import ensure_model
+
+    with server_directory() as root:
+        yield ensure_model(root, os.environ)
