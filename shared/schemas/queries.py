@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
+
+from shared.schemas.base import Wire
+from shared.schemas.text import ModelName
 
 
 class QueryOperation(StrEnum):
@@ -14,3 +18,26 @@ class QueryOperation(StrEnum):
     LIST_MODELS = "list_models"
     #: Have an Ollama server fetch a model.
     PULL_MODEL = "pull_model"
+
+
+class ConnectionTested(Wire):
+    """What a test of a connection found; ``response_time`` in seconds."""
+
+    status: Literal["connected"]
+    version: str | None = None
+    models: list[str] | None = None
+    response_time: float
+
+
+class ProviderModel(Wire):
+    """A model that a provider offers: ``size`` in bytes, ``context_length`` in tokens, where it says so."""
+
+    name: str
+    size: int | None = None
+    context_length: int | None = None
+
+
+class ModelPull(Wire):
+    """``POST /api/connections/{id}/models/pull``."""
+
+    model: ModelName
