@@ -1,0 +1,72 @@
+"""The job machinery on a real Postgres and a real Redis: one database for all tests, emptied before each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import psycopg
+import pytest
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database.engine import create_engine
+from shared.redis_client import connect
+from shared.settings import Settings
+from tests.integration.jobs.house import House, WakeupLog
+from tests.support.servers import Databases
+
+TTL = 3.0
+NAMESPACE = "parley"
+
+
+@pytest.fixture(scope="session")
+def jobs_database(databases: Databases, migrated_template: str) -> Iterator[str]:
+    """URL of the database that these tests share."""
+    name = databases.create(template=migrated_template)
+    yield databases.url(name)
+    databases.drop(name)
+
+
+def empty(url: str) -> None:
+    """Remove every row."""
+    with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        connection.execute("TRUNCATE users CASCADE")
+
+
+@pytest.fixture
+def database_url(jobs_database: str) -> str:
+    """URL of the database, empty."""
+    empty(jobs_database)
+    return jobs_database
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    made = create_engine(database_url)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(redis_url, 5.0)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str) -> Settings:
+    return Settings(database_url=database_url, redis_url=redis_url, namespace=NAMESPACE, lease_ttl=TTL)
+
+
+@pytest.fixture
+async def house(engine: AsyncEngine, redis: Redis, settings: Settings) -> House:
+    """Everything that the tests of jobs work with, and one owner."""
+    made = House(engine, redis, settings)
+    await made.owner()
+    return made
+
+
+@pytest.fixture
+def wakeups(house: House) -> WakeupLog:
+    return house.wakeups
