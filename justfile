@@ -29,4 +29,4 @@ bench *args:
 
 # Renew the locked versions.
 lock:
-    uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml --no-header --no-annotate --upgrade -o requirements.lock
+    uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml --no-annotate --custom-compile-command 'just lock' --upgrade --output-file requirements.lock
