@@ -1,4 +1,4 @@
-"""The append script: all entries of a trip or none, only behind their predecessor, told as they are written."""
+"""The append script: all entries of a trip or none, only behind their predecessor, told when written."""
 
 from __future__ import annotations
 

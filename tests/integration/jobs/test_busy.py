@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.errors import ConversationBusyError, JobNotEndedError
+from shared.jobs import accept, closing
 from shared.jobs.finish import finish_post_response
 from shared.jobs.job import Job
+from shared.jobs.messages import Reply
 from shared.jobs.retry import retry
 from shared.jobs.states import Outcome, Phase, PostResponse, Status
+from shared.jobs.store import Activated
 from tests.integration.jobs.house import House
 
 STATES = ("ready", "running", "lost", "after the answer", "lost after the answer")
@@ -182,34 +186,42 @@ async def test_an_interrupt_that_nobody_carries_out_is_carried_out_by_the_sweep(
     assert new.id in house.wakeups.woken
 
 
-async def test_a_turn_accepted_while_a_waiting_one_is_cancelled_is_not_left_behind(house: House) -> None:
-    """Whoever ends a waiting turn looks for what to activate; a turn that queues at that moment must be seen."""
+async def test_a_turn_accepted_while_a_waiting_one_is_cancelled_is_not_left_behind(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ends a waiting turn looks for what to activate; a turn that queues meanwhile must be seen."""
     first = await house.claimed()
     waiting = await _next(house, first, "enqueue")
     await house.do("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=waiting.id)
     await house.end(first)
-    assert (await house.job(waiting.id)).phase is Phase.WAITING
-    # The cancel is held up at its job, with whatever it locked before that.
-    async with house.engine.begin() as blocker:
-        await blocker.execute(text("SELECT 1 FROM jobs WHERE id = :id FOR UPDATE"), {"id": waiting.id})
-        cancelling = asyncio.create_task(house.canceller.enforce(await house.job(waiting.id)))
-        await _blocked(house, 1)
-        accepting = asyncio.create_task(_next(house, first, "enqueue"))
-        await _blocked(house, 2, or_done=accepting)
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    activate_next = closing.activate_next
+
+    async def look(connection: AsyncConnection, conversation_id: UUID | None) -> Activated | None:
+        found = await activate_next(connection, conversation_id)
+        looked.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(closing, "activate_next", look)
+    cancelling = asyncio.create_task(house.canceller.enforce(await house.job(waiting.id)))
+    await looked.wait()
+    accepting = asyncio.create_task(_next(house, first, "enqueue"))
+    await _blocked(house, accepting)
+    go_on.set()
     await cancelling
-    new = await accepting
-    assert (await house.job(new.id)).phase is Phase.READY
+    assert (await accepting).phase is Phase.READY
 
 
-async def _blocked(house: House, count: int, or_done: asyncio.Task[Job] | None = None) -> None:
-    """Wait until ``count`` of our sessions wait for a lock, or the task is done."""
+async def _blocked(house: House, task: asyncio.Task[Job]) -> None:
+    """Wait until one of our sessions waits for a lock, or the task is done."""
     async with asyncio.timeout(10):
-        while True:
+        while not task.done():
             row = await house.row(
                 "SELECT count(*) AS n FROM pg_stat_activity "
                 "WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
-            if row["n"] >= count or (or_done is not None and or_done.done()):
+            if row["n"]:
                 return
             await asyncio.sleep(0.01)
 
@@ -224,23 +236,31 @@ async def test_turns_accepted_at_the_same_time_leave_one_active(house: House) ->
     assert phases == [Phase.READY, *[Phase.WAITING] * 4]
 
 
-async def test_a_retry_and_a_new_turn_at_the_same_time(house: House) -> None:
-    """Both want to be the active turn: one gets it, the other is told so; nobody runs into a dead end."""
-    for _ in range(10):
-        failed = (
-            await house.end(await house.claimed(), Status.FAILED, error={"code": "x", "message": "y"})
-        ).job
-        results = await asyncio.gather(
-            retry(house.store, house.log, house.wakeups, failed),  # type: ignore[arg-type]
-            _next(house, failed, "reject"),
-            return_exceptions=True,
-        )
-        refused = [one for one in results if isinstance(one, BaseException)]
-        assert len(refused) == 1, results
-        assert isinstance(refused[0], ConversationBusyError), refused
-        assert await _active_turns(house, failed.conversation_id) == 1
-        while (job := await house.store.claim(failed.kind, "w")) is not None:
-            await house.end(job)
+@pytest.mark.parametrize("said", ["", "Bec"])
+async def test_a_retry_and_a_new_turn_at_the_same_time(
+    house: House, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """Both want to be the active turn: one gets it, the other is told so; nobody hits the constraint."""
+    job = await house.claimed()
+    failed = (await house.end(job, Status.FAILED, reply=Reply(content=said))).job
+    inserted, go_on = asyncio.Event(), asyncio.Event()
+    insert_job = accept.insert_job
+
+    async def insert(connection: AsyncConnection, **columns: Any) -> Job:
+        inserted.set()
+        await go_on.wait()
+        return await insert_job(connection, **columns)
+
+    monkeypatch.setattr(accept, "insert_job", insert)
+    accepting = asyncio.create_task(_next(house, failed, "reject"))
+    await inserted.wait()
+    retrying = asyncio.create_task(retry(house.store, house.log, house.wakeups, failed))  # type: ignore[arg-type]
+    await _blocked(house, retrying)
+    go_on.set()
+    assert (await accepting).phase is Phase.READY
+    with pytest.raises(ConversationBusyError):
+        await retrying
+    assert await _active_turns(house, failed.conversation_id) == 1
 
 
 async def test_a_retry_is_refused_while_another_turn_is_active(house: House) -> None:
