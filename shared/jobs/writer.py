@@ -96,7 +96,7 @@ class EventWriter:
         """One trip to Redis; whether anything was sent.
 
         Raises:
-            RedisError: the trip failed as a whole; what it carried still waits.
+            RedisError: the trip failed, for all jobs or for one; what was not acknowledged still waits.
         """
         load = self._load()
         if not load:
@@ -111,14 +111,18 @@ class EventWriter:
             )
             pipeline.evalsha(self._sha, 1, key, *arguments)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        failed: Exception | None = None
         for (stream, entries), answer in zip(load, answers, strict=True):
             if isinstance(answer, NoScriptError):
                 # Redis was restarted or emptied: nothing of this call happened.
                 self._sha = None
             elif isinstance(answer, Exception):
-                raise answer
+                # One job's trouble; what the others sent is there.
+                failed = answer
             else:
                 self._take_in(stream, len(entries), appended(answer))
+        if failed is not None:
+            raise failed
         return True
 
     def _load(self) -> list[tuple[JobStream, list[tuple[bytes, bytes]]]]:
