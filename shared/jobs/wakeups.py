@@ -97,13 +97,10 @@ class Wakeups:
 
     def _waiting(self, kind: JobKind) -> int:
         with self._app.connection_for_write() as connection:
-            channel = connection.default_channel
-            try:
-                declared = channel.queue_declare(queue=queue_name(self._settings, kind), passive=True)
-            except connection.channel_errors:
-                # An empty queue does not exist in Redis.
-                return 0
-            return int(declared.message_count)
+            # Declared as the producer declares it, not passively: with a key prefix Redis's transport looks
+            # for a passively declared queue under its bare name, and finds none.
+            queue = self._app.amqp.queues[queue_name(self._settings, kind)]
+            return int(queue(connection.default_channel).queue_declare().message_count)
 
     def close(self) -> None:
         """Let go of the broker."""

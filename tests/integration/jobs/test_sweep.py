@@ -1,0 +1,186 @@
+"""What heals by itself: wake-ups, suspects, marks; and what goes when it has expired."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from shared.jobs.job import Job, lease_member
+from shared.jobs.states import JobKind, Phase, Status
+from shared.jobs.sweep import SWEEP_LOCK
+from shared.jobs.wakeups import Wakeups
+from shared.settings import Settings
+from tests.integration.jobs.house import House, WakeupLog
+
+
+async def test_missing_wakeups_are_made_up_to_the_number_of_runnable_jobs(house: House) -> None:
+    for _ in range(3):
+        await house.queue(house.ada)
+    await house.queue(house.ada, kind=JobKind.QUERY)
+    await house.wakeups.send(JobKind.CHAT, None)
+    await house.sweep.sweep()
+    assert house.wakeups.queued == {JobKind.CHAT: 3, JobKind.QUERY: 1}
+    await house.sweep.sweep()
+    assert house.wakeups.queued == {JobKind.CHAT: 3, JobKind.QUERY: 1}
+
+
+async def test_one_sweeps_at_a_time(house: House) -> None:
+    await house.queue(house.ada)
+    async with house.engine.begin() as other:
+        await other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
+        assert not await house.sweep.sweep()
+        assert not house.wakeups.sent
+    assert await house.sweep.sweep()
+
+
+async def test_a_mark_whose_message_was_lost_is_told_again(house: House) -> None:
+    job = await house.claimed()
+    await house.do("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job.id)
+    await house.leases.hold([job.lease])
+    await house.sweep.sweep()
+    assert (await house.leases.renew([job.lease])).flagged == [job.lease]
+
+
+async def test_a_marked_job_that_nobody_holds_is_ended(house: House) -> None:
+    job = await house.claimed()
+    await house.do("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job.id)
+    await house.lose(job)
+    await house.sweep.sweep()
+    now = await house.job(job.id)
+    assert (now.phase, now.status, now.attempt) == (Phase.ENDED, Status.CANCELLED, 2)
+    assert await house.store.claim(JobKind.CHAT, "w") is None
+
+
+async def test_one_mark_that_cannot_be_carried_out_holds_up_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [await house.accepted() for _ in range(3)]
+    await house.do("UPDATE jobs SET cancel_requested_at = now()")
+    await house.queue(house.ada)
+    enforce = house.canceller.enforce
+
+    async def fail_once(job: Job) -> None:
+        if job.id == jobs[0].id:
+            raise OperationalError("…", None, Exception("deadlock detected"))
+        await enforce(job)
+
+    monkeypatch.setattr(house.canceller, "enforce", fail_once)
+    await house.sweep.sweep()
+    assert [(await house.job(job.id)).ended for job in jobs] == [False, True, True]
+    assert house.wakeups.queued[JobKind.CHAT] == 1
+
+
+async def test_flags_of_attempts_that_are_over_are_forgotten(house: House) -> None:
+    job = await house.claimed()
+    stale = lease_member(UUID(int=1), 1)
+    await house.leases.flag(stale)
+    await house.leases.flag(job.lease)
+    await house.sweep.find_suspects()
+    assert await house.redis.smembers(house.leases.cancels) == {job.lease.encode()}
+
+
+async def test_what_has_expired_goes_and_nothing_else(house: House) -> None:
+    kept = await house.accepted(once=house.once("new"))
+    old = await house.accepted(once=house.once("old"))
+    await house.do(
+        "UPDATE idempotency_keys SET created_at = now() - interval '1 day 1 minute' WHERE key = 'old'"
+    )
+    await house.queue(house.ada)
+    for age in ("2 hours", "10 minutes"):
+        await house.queue(house.ada)
+        job = await house.claim()
+        while job.conversation_id is not None:
+            job = await house.claim()
+        await house.end(job)
+        await house.do(f"UPDATE jobs SET ended_at = now() - interval '{age}' WHERE id = :id", id=job.id)
+    before = {row["id"] for row in await house.rows("SELECT id FROM jobs")}
+    await house.sweep.sweep()
+    left = {row["id"] for row in await house.rows("SELECT id FROM jobs")}
+    assert len(before - left) == 1
+    assert {kept.id, old.id} <= left
+    assert await house.rows("SELECT key FROM idempotency_keys") == [{"key": "new"}]
+
+
+async def test_a_deleted_conversation_goes_when_nothing_writes_to_it(house: House) -> None:
+    job = await house.claimed()
+    await house.do("UPDATE conversations SET deleted_at = now()")
+    await house.sweep.sweep()
+    assert await house.rows("SELECT id FROM conversations")
+    await house.end(job)
+    await house.sweep.sweep()
+    for table in ("conversations", "messages", "jobs", "attempts"):
+        assert await house.rows(f"SELECT * FROM {table}") == []
+
+
+async def test_a_broker_that_is_away_does_not_end_the_sweep(house: House) -> None:
+    """The broker's library raises errors that are neither Redis's nor the system's."""
+
+    class Away(WakeupLog):
+        asked = asyncio.Event()
+        answers = False
+
+        async def waiting(self, kind: JobKind) -> int:
+            self.asked.set()
+            if not self.answers:
+                raise KombuError("no broker")
+            return await super().waiting(kind)
+
+    from kombu.exceptions import OperationalError as KombuError
+
+    away = Away()
+    house.sweep._wakeups = away  # type: ignore[assignment]
+    house.sweep._settings = house.settings.model_copy(update={"sweep_interval": 0.01})
+    await house.queue(house.ada)
+    running = asyncio.create_task(house.sweep.run())
+    for _ in range(2):
+        async with asyncio.timeout(10):
+            await away.asked.wait()
+        away.asked.clear()
+    assert not running.done()
+    away.answers = True
+    async with asyncio.timeout(10):
+        while not away.sent:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("made", ["twin", "real"])
+async def test_wakeups_wait_until_they_are_taken(made: str, settings: Settings) -> None:
+    """The contract of the wake-ups and of their twin."""
+    wakeups = WakeupLog() if made == "twin" else Wakeups(settings)
+    try:
+        assert await wakeups.waiting(JobKind.CHAT) == 0
+        assert await wakeups.send(JobKind.CHAT, UUID(int=1))
+        assert await wakeups.send(JobKind.CHAT, None, 2)
+        assert await wakeups.send(JobKind.QUERY, UUID(int=2))
+        assert await wakeups.waiting(JobKind.CHAT) == 3
+        assert await wakeups.waiting(JobKind.QUERY) == 1
+        assert await wakeups.waiting(JobKind.EXPERIMENT) == 0
+    finally:
+        wakeups.close()
+
+
+async def test_a_wakeup_tells_nothing_but_a_label(settings: Settings, house: House) -> None:
+    wakeups = Wakeups(settings)
+    job = await house.accepted(message="a secret question", secret=b"a secret key")
+    try:
+        await wakeups.send(job.kind, job.id)
+        [key] = [key async for key in house.redis.scan_iter() if key.endswith(b"parley.chat")]
+        [message] = await house.redis.lrange(key, 0, -1)
+    finally:
+        wakeups.close()
+    assert b"secret" not in message
+    assert str(job.id).encode() in message
+
+
+async def test_a_wakeup_that_cannot_be_sent_is_no_error(settings: Settings) -> None:
+    wakeups = Wakeups(settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"}))
+    try:
+        assert not await wakeups.send(JobKind.CHAT, None)
+    finally:
+        wakeups.close()
