@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-import redis.asyncio
 from fastapi import Request
+from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -17,6 +17,7 @@ from gateway.jobs import GatewayJobs
 from gateway.key_uses import KeyUses
 from shared.database.engine import create_engine
 from shared.database.repositories import connections
+from shared.redis_client import connect
 from shared.security.bootstrap import ensure_admin
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
@@ -43,7 +44,7 @@ class GatewayState:
     settings: Settings
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
-    redis: redis.asyncio.Redis
+    redis: Redis
     box: SecretBox
     key_uses: KeyUses
     jobs: GatewayJobs
@@ -65,7 +66,7 @@ class GatewayState:
             settings=settings,
             engine=engine,
             sessions=sessions,
-            redis=redis.asyncio.Redis.from_url(settings.redis_url),
+            redis=connect(settings.redis_url, settings.redis_timeout),
             box=SecretBox.from_settings(settings),
             key_uses=KeyUses(sessions),
             jobs=GatewayJobs.create(settings, engine),
