@@ -59,6 +59,7 @@ def provider_payload(state: GatewayState, options: TurnOptions) -> tuple[dict[st
         secrets["extra_headers"] = own.extra_headers
     payload["own_provider"] = {"provider": options.provider.value, "settings": given}
     payload["own_provider_key"] = bool(secrets)
+    payload["own_provider_secrets"] = sorted(secrets)
     return payload, state.box.encrypt(secrets) if secrets else None
 
 

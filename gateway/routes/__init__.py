@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.routes import chat, connections, conversations, health, personas, regenerate, users
+from gateway.routes import (
+    chat,
+    connection_operations,
+    connections,
+    conversations,
+    health,
+    jobs,
+    personas,
+    regenerate,
+    users,
+)
 
 #: Open to everybody.
 PUBLIC: list[APIRouter] = [health.router]
@@ -16,6 +26,8 @@ API: list[APIRouter] = [
     personas.router,
     conversations.router,
     connections.router,
+    connection_operations.router,
+    jobs.router,
     users.router,
     users.keys_router,
 ]

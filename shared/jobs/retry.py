@@ -42,6 +42,8 @@ async def retry(
         SecretErasedError: it needs the key that was erased when it ended.
         ConversationBusyError: another turn of its conversation is active.
     """
+    if not job.ended or job.answered:
+        raise _not_ended(job)
     if job.payload.get("own_provider_key") and secret is None:
         raise SecretErasedError(
             "The key that came with this job was erased when the job ended; send it again as api_key."
@@ -52,9 +54,7 @@ async def retry(
             await connection.execute(_SHOW_QUESTION, {"job_id": job.id})
             row = (await connection.execute(_RETRY, {"job_id": job.id, "secret": secret})).mappings().first()
             if row is None:
-                raise JobNotEndedError(
-                    f"The job is {job.shown_status}; only a failed or cancelled job can be retried."
-                )
+                raise _not_ended(job)
             retried = Job.from_row(row)
     except IntegrityError as error:
         raise ConversationBusyError(
@@ -66,3 +66,7 @@ async def retry(
         log.warning("the events of a retried job may be gone", extra={"session_id": str(job.id)})
     await wakeups.send(retried.kind, retried.id)
     return retried
+
+
+def _not_ended(job: Job) -> JobNotEndedError:
+    return JobNotEndedError(f"The job is {job.shown_status}; only a failed or cancelled job can be retried.")
