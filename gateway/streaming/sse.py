@@ -38,6 +38,7 @@ class EventStream(Response):
         keepalive: seconds of silence after which a comment is sent.
         encode: spells the events.
         before: bytes to send first.
+        status_code: of the answer.
         headers: further headers.
     """
 
@@ -51,6 +52,7 @@ class EventStream(Response):
         *,
         encode: Encode = frames,
         before: bytes = b"",
+        status_code: int = 200,
         headers: dict[str, str] | None = None,
     ) -> None:
         self._batches = batches
@@ -58,7 +60,7 @@ class EventStream(Response):
         self._keepalive = keepalive
         self._encode = encode
         self._before = before
-        self.status_code = 200
+        self.status_code = status_code
         self.background = None
         self.body = b""
         self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})})

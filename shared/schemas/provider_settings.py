@@ -129,7 +129,7 @@ def http_url(value: str) -> str:
         parts = urlsplit(value)
         _ = parts.port
     except ValueError as error:
-        raise ValueError(f"not an address: {error}") from error
+        raise ValueError("is not an address") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an http:// or https:// address")
     if parts.username or parts.password:

@@ -1,0 +1,1 @@
+"""The Redis client against a real server."""
