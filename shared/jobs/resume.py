@@ -138,10 +138,11 @@ def rebuild(cursor: EventId | None, job: Job, reply: Reply, *, past_done: bool =
         Entry(job.rebuilt_id(number), event, _encode(data, job))
         for number, (event, data) in enumerate(events)
     ]
+    if cursor is not None and cursor.attempt == job.attempt and cursor.seq >= REBUILT:
+        # It was told to discard its text, whatever it had before.
+        return [entry for entry in entries if entry.id > cursor]
     if past_done:
         return entries[-1:]
-    if cursor is not None and cursor.attempt == job.attempt and cursor.seq >= REBUILT:
-        return [entry for entry in entries if entry.id > cursor]
     return entries
 
 
