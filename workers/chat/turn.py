@@ -52,12 +52,35 @@ class TurnContext:
 
 
 def build_messages(context: TurnContext, max_tokens: int | None) -> list[ChatMessage]:
-    """The messages of the provider call: system prompt, the newest history that fits, what is answered."""
+    """The messages of the provider call: system prompt, the newest history that fits, what is answered.
+
+    System messages of the history are always sent. Those at its beginning are joined to the persona's prompt,
+    after a blank line: many models take one system message only, and only as the first.
+    """
     prompt = context.system_prompt or ""
-    room = budget(context.context_length, max_tokens, prompt, *(said.content for said in context.newest))
-    messages = newest_that_fit(context.history, room, context.window)
-    system = [ChatMessage(role="system", content=prompt)] if prompt.strip() else []
-    return [*system, *messages, *context.newest]
+    pinned = [said for said in context.history if said.role == "system"]
+    spoken = [said for said in context.history if said.role != "system"]
+    fixed = [said.content for said in (*pinned, *context.newest)]
+    fixed += [call["function"]["arguments"] for said in context.newest for call in said.tool_calls]
+    room = budget(context.context_length, max_tokens, prompt, *fixed)
+    left_out = len(spoken) - len(newest_that_fit(spoken, room, context.window))
+    messages: list[ChatMessage] = []
+    for said in context.history:
+        if said.role == "system" or left_out <= 0:
+            messages.append(said)
+        else:
+            left_out -= 1
+    return _with_prompt(prompt, [*messages, *context.newest])
+
+
+def _with_prompt(prompt: str, messages: list[ChatMessage]) -> list[ChatMessage]:
+    if not prompt.strip():
+        return messages
+    leading = 0
+    while leading < len(messages) and messages[leading].role == "system":
+        leading += 1
+    system = "\n\n".join([prompt, *(said.content for said in messages[:leading])])
+    return [ChatMessage(role="system", content=system), *messages[leading:]]
 
 
 async def stream_answer(
