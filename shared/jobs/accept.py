@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.database import direct
+from shared.database.direct import Connection
 from shared.errors import (
     ConnectionNotFoundError,
     ConversationBusyError,
@@ -91,7 +93,7 @@ class NewTurn:
     """A turn to accept.
 
     Either ``message`` (a new user message) or ``answer_to`` (a user message to answer again), or neither:
-    then ``payload`` brings the messages, and no conversation is kept.
+    then ``payload`` brings the messages, and no conversation is kept, unless ``history`` begins one with them.
     """
 
     owner_id: UUID
@@ -113,7 +115,8 @@ class NewTurn:
     #: Encrypted key of ``own_provider``.
     secret: bytes | None = None
     once: Once | None = None
-    #: Earlier messages of a new conversation, oldest first: ``{role, content, …}``.
+    #: Earlier messages of a new conversation, oldest first: ``{role, content, …}``. Without ``message`` the
+    #: last of them is what is answered.
     history: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -143,7 +146,7 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
         ConversationBusyError: ``on_busy`` is ``reject`` and another turn is active or waiting.
         IdempotencyKeyReusedError: the key was used with another body.
     """
-    async with engine.begin() as connection:
+    async with direct.begin(engine) as connection:
         if turn.once is not None:
             earlier = await _remember(connection, turn)
             if earlier is not None:
@@ -182,7 +185,7 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
     return Acceptance(job, interrupted=interrupted)
 
 
-async def insert_job(connection: AsyncConnection, **columns: Any) -> Job:
+async def insert_job(connection: Connection, **columns: Any) -> Job:
     """Insert a job; the columns not given are empty."""
     defaults = {
         "conversation_id": None,
@@ -201,7 +204,7 @@ def _once(turn: NewTurn) -> dict[str, Any]:
     return {"owner_id": turn.owner_id, "route": turn.once.route, "key": turn.once.key}
 
 
-async def _remember(connection: AsyncConnection, turn: NewTurn) -> Job | None:
+async def _remember(connection: Connection, turn: NewTurn) -> Job | None:
     """Insert the idempotency record, or find the job of the request that did so first.
 
     A request with the same key that is not committed yet is waited for: its insert holds the key.
@@ -220,13 +223,13 @@ async def _remember(connection: AsyncConnection, turn: NewTurn) -> Job | None:
     return Job.from_row(row)
 
 
-async def _conversation(connection: AsyncConnection, turn: NewTurn) -> RowMapping | None:
+async def _conversation(connection: Connection, turn: NewTurn) -> Mapping[str, Any] | None:
     if turn.conversation_id is None:
         return None
     row = await connection.execute(
         _CONVERSATION, {"conversation_id": turn.conversation_id, "owner_id": turn.owner_id}
     )
-    conversation = row.mappings().first()
+    conversation: Mapping[str, Any] | None = row.mappings().first()
     if conversation is None:
         raise ConversationNotFoundError(
             "There is no such conversation; leave conversation_id out to begin one."
@@ -234,7 +237,7 @@ async def _conversation(connection: AsyncConnection, turn: NewTurn) -> RowMappin
     return conversation
 
 
-async def _basis(connection: AsyncConnection, turn: NewTurn, conversation: RowMapping | None) -> Basis:
+async def _basis(connection: Connection, turn: NewTurn, conversation: Mapping[str, Any] | None) -> Basis:
     found = await connection.execute(
         _BASIS,
         {
@@ -269,7 +272,7 @@ async def _basis(connection: AsyncConnection, turn: NewTurn, conversation: RowMa
     )
 
 
-async def _make_way(connection: AsyncConnection, turn: NewTurn) -> tuple[Phase, tuple[Job, ...]]:
+async def _make_way(connection: Connection, turn: NewTurn) -> tuple[Phase, tuple[Job, ...]]:
     """Apply ``on_busy``: in which phase the new turn begins, and which turns it interrupts."""
     rows = await connection.execute(_BUSY, {"conversation_id": turn.conversation_id})
     others = [Job.from_row(row) for row in rows.mappings()]
@@ -293,9 +296,9 @@ async def _make_way(connection: AsyncConnection, turn: NewTurn) -> tuple[Phase, 
 
 
 async def _write_messages(
-    connection: AsyncConnection,
+    connection: Connection,
     turn: NewTurn,
-    conversation: RowMapping | None,
+    conversation: Mapping[str, Any] | None,
     basis: Basis,
     *,
     waits: bool,
@@ -307,6 +310,9 @@ async def _write_messages(
     conversation_id = turn.conversation_id
     if conversation_id is None:
         conversation_id, leaf = await _new_conversation(connection, turn, basis)
+        if turn.message is None and leaf is not None:
+            await _show(connection, conversation_id, leaf)
+            return conversation_id, leaf
     if turn.answer_to is not None:
         question = await _question(connection, conversation_id, turn.answer_to)
         if not waits:
@@ -329,11 +335,10 @@ async def _write_messages(
     return conversation_id, message.id
 
 
-async def _new_conversation(
-    connection: AsyncConnection, turn: NewTurn, basis: Basis
-) -> tuple[UUID, UUID | None]:
+async def _new_conversation(connection: Connection, turn: NewTurn, basis: Basis) -> tuple[UUID, UUID | None]:
     conversation_id = uuid4()
-    title = " ".join((turn.message or "").split())
+    asked = (said["content"] for said in reversed(turn.history) if said["role"] == "user")
+    title = " ".join((turn.message or next(asked, "")).split())
     await connection.execute(
         _NEW_CONVERSATION,
         {
@@ -354,15 +359,15 @@ async def _new_conversation(
     return conversation_id, leaf
 
 
-async def _show(connection: AsyncConnection, conversation_id: UUID, message_id: UUID) -> None:
+async def _show(connection: Connection, conversation_id: UUID, message_id: UUID) -> None:
     await connection.execute(_SHOW, {"conversation_id": conversation_id, "message_id": message_id})
 
 
 async def _find_message(
-    connection: AsyncConnection, conversation_id: UUID, message_id: UUID, name: str
-) -> RowMapping:
+    connection: Connection, conversation_id: UUID, message_id: UUID, name: str
+) -> Mapping[str, Any]:
     row = await connection.execute(_MESSAGE, {"conversation_id": conversation_id, "message_id": message_id})
-    message = row.mappings().first()
+    message: Mapping[str, Any] | None = row.mappings().first()
     if message is None:
         raise MessageNotFoundError(
             "There is no such message in the conversation.",
@@ -371,7 +376,7 @@ async def _find_message(
     return message
 
 
-async def _question(connection: AsyncConnection, conversation_id: UUID, message_id: UUID) -> UUID:
+async def _question(connection: Connection, conversation_id: UUID, message_id: UUID) -> UUID:
     """The message to answer again: ``message_id`` itself, or the one that it answers."""
     message = await _find_message(connection, conversation_id, message_id, "message_id")
     if message["role"] == "assistant" and message["parent_id"] is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,7 +43,7 @@ class Job:
     ended_at: datetime | None
 
     @classmethod
-    def from_row(cls, row: RowMapping) -> Job:
+    def from_row(cls, row: RowMapping | Mapping[str, Any]) -> Job:
         """The job in a row that was read with ``SELECT *`` or ``RETURNING *``."""
         post_response = row["post_response"]
         return cls(

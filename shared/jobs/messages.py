@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from shared.database.direct import Connection
 from shared.jobs.statements import as_json, statement
 
 _INSERT = statement("insert_message")
@@ -52,7 +51,7 @@ class NewMessage:
     output_tokens: int | None = None
     job_id: UUID | None = None
 
-    async def insert(self, connection: AsyncConnection) -> None:
+    async def insert(self, connection: Connection) -> None:
         """Write it within the transaction of ``connection``."""
         await connection.execute(
             _INSERT,

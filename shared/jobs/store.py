@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.database import direct
 from shared.errors import SessionNotFoundError
 from shared.jobs.job import Job
 from shared.jobs.statements import as_json, statement
@@ -48,7 +49,7 @@ class Activated:
 class FencedTransaction:
     """A transaction of the holder of an attempt: conversation and job are locked, the attempt is checked."""
 
-    def __init__(self, connection: AsyncConnection, job: Job) -> None:
+    def __init__(self, connection: direct.DirectConnection, job: Job) -> None:
         self.connection = connection
         self.job = job
         #: What was activated because this job ended; to be woken after the commit.
@@ -101,8 +102,7 @@ class JobStore:
 
     async def get(self, job_id: UUID) -> Job | None:
         """The job as it stands, or ``None``."""
-        async with self.engine.connect() as connection:
-            row = (await connection.execute(_GET, {"job_id": job_id})).mappings().first()
+        row = (await direct.execute(self.engine, _GET, {"job_id": job_id})).mappings().first()
         return None if row is None else Job.from_row(row)
 
     async def owned(self, job_id: UUID, owner_id: UUID) -> Job:
@@ -122,23 +122,20 @@ class JobStore:
         The owner with the fewest running jobs of the kind comes first, then the oldest job.
         """
         parameters = {"kind": kind, "worker": worker}
-        async with self.engine.begin() as connection:
-            row = (await connection.execute(_CLAIM_FAIR, parameters)).mappings().first()
-            if row is None:
-                row = (await connection.execute(_CLAIM_OLDEST, parameters)).mappings().first()
+        row = (await direct.execute(self.engine, _CLAIM_FAIR, parameters)).mappings().first()
+        if row is None:
+            row = (await direct.execute(self.engine, _CLAIM_OLDEST, parameters)).mappings().first()
         return None if row is None else Job.from_row(row)
 
     async def holds(self, job_id: UUID, attempt: int) -> bool:
         """Whether ``attempt`` is the job's newest and the job is held by it."""
-        async with self.engine.connect() as connection:
-            found = await connection.execute(_HOLDS, {"job_id": job_id, "attempt": attempt})
-            return found.first() is not None
+        found = await direct.execute(self.engine, _HOLDS, {"job_id": job_id, "attempt": attempt})
+        return found.first() is not None
 
     async def take(self, job: Job, worker: str) -> Job | None:
         """Take an attempt at ``job`` to end it, when it is still as it was read; ``None`` otherwise."""
-        async with self.engine.begin() as connection:
-            parameters = {"job_id": job.id, "attempt": job.attempt, "worker": worker}
-            row = (await connection.execute(_TAKE, parameters)).mappings().first()
+        parameters = {"job_id": job.id, "attempt": job.attempt, "worker": worker}
+        row = (await direct.execute(self.engine, _TAKE, parameters)).mappings().first()
         return None if row is None else Job.from_row(row)
 
     @asynccontextmanager
@@ -148,7 +145,7 @@ class JobStore:
         Raises:
             AttemptLostError: another attempt was handed out, or the job has ended.
         """
-        async with self.engine.begin() as connection:
+        async with direct.begin(self.engine) as connection:
             await lock_conversation(connection, job.conversation_id)
             row = (await connection.execute(_LOCK_JOB, {"job_id": job.id})).mappings().first()
             now = None if row is None else Job.from_row(row)
@@ -174,50 +171,46 @@ class JobStore:
             counts: whether it is one of the failures that are capped.
             failure: what happened, kept with the job.
         """
-        async with self.engine.begin() as connection:
-            row = await connection.execute(
-                _MAKE_CLAIMABLE,
-                {
-                    "job_id": job_id,
-                    "attempt": attempt,
-                    "outcome": outcome,
-                    "failures": int(counts),
-                    "failure": as_json(failure),
-                },
-            )
-            released = row.mappings().first()
+        row = await direct.execute(
+            self.engine,
+            _MAKE_CLAIMABLE,
+            {
+                "job_id": job_id,
+                "attempt": attempt,
+                "outcome": outcome,
+                "failures": int(counts),
+                "failure": as_json(failure),
+            },
+        )
+        released = row.mappings().first()
         return None if released is None else Job.from_row(released)
 
     async def runnable(self) -> dict[JobKind, int]:
         """How many jobs of each kind could be claimed now."""
-        async with self.engine.connect() as connection:
-            rows = await connection.execute(_RUNNABLE)
-            return {JobKind(kind): count for kind, count in rows}
+        rows = await direct.execute(self.engine, _RUNNABLE)
+        return {JobKind(kind): count for kind, count in rows}
 
     async def held(self) -> list[tuple[UUID, int]]:
         """Every held job with its attempt."""
-        async with self.engine.connect() as connection:
-            return [(job_id, attempt) for job_id, attempt in await connection.execute(_HELD)]
+        return [(job_id, attempt) for job_id, attempt in await direct.execute(self.engine, _HELD)]
 
     async def marked(self) -> list[Job]:
         """The jobs that somebody asked to cancel and that have not ended."""
-        async with self.engine.connect() as connection:
-            rows = (await connection.execute(_MARKED)).mappings().all()
+        rows = (await direct.execute(self.engine, _MARKED)).mappings()
         return [Job.from_row(row) for row in rows]
 
     async def queue_position(self, job_id: UUID) -> int | None:
         """How many jobs are before it; ``None`` when it does not wait."""
-        async with self.engine.connect() as connection:
-            return (await connection.execute(_POSITION, {"job_id": job_id})).scalar()
+        return (await direct.execute(self.engine, _POSITION, {"job_id": job_id})).scalar()
 
 
-async def lock_conversation(connection: AsyncConnection, conversation_id: UUID | None) -> None:
+async def lock_conversation(connection: direct.Connection, conversation_id: UUID | None) -> None:
     """Take the lock on a conversation; it comes before the locks on its jobs."""
     if conversation_id is not None:
         await connection.execute(_LOCK_CONVERSATION, {"conversation_id": conversation_id})
 
 
-async def activate_next(connection: AsyncConnection, conversation_id: UUID | None) -> Activated | None:
+async def activate_next(connection: direct.Connection, conversation_id: UUID | None) -> Activated | None:
     """Make the oldest waiting turn of the conversation claimable, if none is active.
 
     Runs under the lock on the conversation.

@@ -1,7 +1,7 @@
 """The load client's half of HTTP: one connection, one request, an event stream whose tokens are timed.
 
-It parses as little as it can: tokens carry the time of their sending (``t7@123456789``), so that receive minus
-send is what lay in between, whichever process was in the way.
+It parses as little as it can: tokens carry the time of their sending (``t7@123456789``): receive minus
+send is what lay between, whichever process was in the way.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.database import direct
 from shared.errors import ConnectionNotFoundError, ValidationError
 from shared.jobs.job import Job
 from shared.schemas.controls import ChatControls, ProviderType
@@ -63,26 +64,26 @@ class Turn:
 
 
 async def load_turn(engine: AsyncEngine, job: Job, box: SecretBox, settings: Settings) -> Turn:
-    """Everything that the turn of ``job`` needs, read in one session.
+    """Everything that the turn of ``job`` needs.
 
     Raises:
         ConnectionNotFoundError: its connection was deleted meanwhile.
         ValidationError: nothing says which model is to answer.
     """
     payload = job.payload
-    async with engine.connect() as connection:
-        row = await _basis(connection, job)
-        target = own_target(job, box, settings) or stored_target(row, box, settings)
-        controls = ChatControls.model_validate(payload.get("controls", {}))
-        model = payload.get("model") or target.settings.model
-        if not model:
-            raise ValidationError(
-                "Nothing says which model is to answer: send model, or set one in the connection.",
-                errors=[{"field": "model", "message": "is missing"}],
-            )
-        context_length = _context_length(target, controls, settings)
-        window = Window(**(row["history"] or {}))
-        history, newest = await _messages(connection, job, window, context_length)
+    row = await _basis(engine, job)
+    target = own_target(job, box, settings) or stored_target(row, box, settings)
+    controls = ChatControls.model_validate(payload.get("controls", {}))
+    model = payload.get("model") or target.settings.model
+    if not model:
+        raise ValidationError(
+            "Nothing says which model is to answer: send model, or set one in the connection.",
+            errors=[{"field": "model", "message": "is missing"}],
+        )
+    context_length = _context_length(target, controls, settings)
+    # Messages that a client sent itself are its own choice; only what does not fit is left out.
+    window = Window() if "messages" in payload else Window(**(row["history"] or {}))
+    history, newest = await _messages(engine, job, window, context_length)
     context = TurnContext(
         system_prompt=row["template"],
         history=history,
@@ -111,9 +112,8 @@ async def load_target(
     Raises:
         ConnectionNotFoundError: it was deleted meanwhile.
     """
-    async with engine.connect() as connection:
-        parameters = {"connection_id": connection_id, "owner_id": owner_id}
-        row = (await connection.execute(_CONNECTION, parameters)).mappings().first()
+    parameters = {"connection_id": connection_id, "owner_id": owner_id}
+    row = (await direct.execute(engine, _CONNECTION, parameters)).mappings().first()
     if row is None:
         raise ConnectionNotFoundError("The connection was deleted.")
     return stored_target(row, box, settings)
@@ -136,7 +136,7 @@ def own_target(job: Job, box: SecretBox, settings: Settings) -> Target | None:
     )
 
 
-def stored_target(row: RowMapping | Mapping[str, Any], box: SecretBox, settings: Settings) -> Target:
+def stored_target(row: Mapping[str, Any], box: SecretBox, settings: Settings) -> Target:
     """The connection in a row.
 
     Raises:
@@ -165,8 +165,9 @@ def parse_settings(provider: ProviderType, values: Mapping[str, Any]) -> Provide
     return OpenAISettings.model_validate(values)
 
 
-async def _basis(connection: AsyncConnection, job: Job) -> RowMapping:
-    row = await connection.execute(
+async def _basis(engine: AsyncEngine, job: Job) -> Mapping[str, Any]:
+    found = await direct.execute(
+        engine,
         _TURN,
         {
             "owner_id": job.owner_id,
@@ -174,18 +175,19 @@ async def _basis(connection: AsyncConnection, job: Job) -> RowMapping:
             "connection_id": job.payload.get("connection_id"),
         },
     )
-    return row.mappings().one()
+    row: Mapping[str, Any] = found.mappings().one()
+    return row
 
 
 async def _messages(
-    connection: AsyncConnection, job: Job, window: Window, context_length: int
+    engine: AsyncEngine, job: Job, window: Window, context_length: int
 ) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
     """History and what is answered: from the tree, or as the request brought them."""
     if "messages" in job.payload:
-        said = [_message(message) for message in job.payload["messages"]]
-        return said[:-1], said[-1:]
+        return split_sent([_message(message) for message in job.payload["messages"]])
     depth = MAX_DEPTH if window.max_messages is None else min(window.max_messages, MAX_DEPTH)
-    rows = await connection.execute(
+    rows = await direct.execute(
+        engine,
         _BRANCH,
         {"leaf": job.user_message_id, "max_messages": depth, "max_tokens": context_length},
     )
@@ -193,7 +195,17 @@ async def _messages(
     return branch[:0:-1], branch[:1]
 
 
-def _message(said: RowMapping | Mapping[str, Any]) -> ChatMessage:
+def split_sent(said: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
+    """Messages that a client sent, as history and what is answered: the last message; when that is the result
+    of a tool, also the results beside it and the message that called.
+    """
+    begin = len(said) - 1
+    while begin > 0 and said[begin].role == "tool":
+        begin -= 1
+    return said[:begin], said[begin:]
+
+
+def _message(said: Mapping[str, Any]) -> ChatMessage:
     return ChatMessage(
         role=said["role"],
         content=said["content"] or "",

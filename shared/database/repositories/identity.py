@@ -7,14 +7,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import func, or_, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from shared.database import direct
 from shared.database.models import ApiKey, User
 from shared.errors import NameTakenError, NotFoundError
 from shared.schemas.page import Position
 from shared.security import keys
+
+_IDENTIFY = text(
+    "SELECT k.id, k.key_hash, k.scopes, k.last_used_at, u.id AS user_id, u.name, u.is_admin "
+    "FROM api_keys k JOIN users u ON u.id = k.user_id "
+    "WHERE k.key_hash = :key_hash AND k.revoked_at IS NULL AND u.disabled_at IS NULL"
+)
 
 #: ``last_used_at`` is written at most this often.
 USE_PRECISION = timedelta(minutes=1)
@@ -47,23 +54,9 @@ class Identity:
     last_used_at: datetime | None
 
 
-async def identify(session: AsyncSession, key_hash: bytes) -> Identity | None:
+async def identify(engine: AsyncEngine, key_hash: bytes) -> Identity | None:
     """Whose key this is, in one indexed look-up; ``None``: unknown, revoked, or its user is disabled."""
-    found = (
-        await session.execute(
-            select(
-                ApiKey.id,
-                ApiKey.key_hash,
-                ApiKey.scopes,
-                ApiKey.last_used_at,
-                User.id,
-                User.name,
-                User.is_admin,
-            )
-            .join(User, User.id == ApiKey.user_id)
-            .where(ApiKey.key_hash == key_hash, ApiKey.revoked_at.is_(None), User.disabled_at.is_(None))
-        )
-    ).first()
+    found = (await direct.execute(engine, _IDENTIFY, {"key_hash": key_hash})).first()
     if found is None:
         return None
     key_id, stored_hash, scopes, last_used_at, user_id, name, is_admin = found

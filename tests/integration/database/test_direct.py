@@ -1,0 +1,126 @@
+"""Statements straight to the driver keep the engine's promises: one pool, whole transactions, its errors."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import sqlalchemy.exc
+from sqlalchemy import column, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from deploy.local.postgres import EmbeddedPostgres
+from shared.database import direct
+from shared.database.engine import create_engine
+
+_INSERT = text("INSERT INTO kept (id, content) VALUES (:id, CAST(:content AS jsonb)) RETURNING *")
+_COUNT = text("SELECT count(*) FROM kept")
+_PIDS = text("SELECT pg_backend_pid() AS pid")
+
+
+@pytest.fixture
+async def engine(empty_database_url: str) -> AsyncIterator[AsyncEngine]:
+    made = create_engine(empty_database_url, pool_size=1)
+    await direct.execute(made, text("CREATE TABLE kept (id uuid PRIMARY KEY, content jsonb)"))
+    yield made
+    await made.dispose()
+
+
+async def test_one_statement_is_a_transaction_of_its_own(engine: AsyncEngine) -> None:
+    given = uuid.uuid4()
+    rows = await direct.execute(engine, _INSERT, {"id": given, "content": '{"50%": ":a"}'})
+    assert rows.mappings().one() == {"id": given, "content": {"50%": ":a"}}
+    assert rows.one().id == given
+    async with engine.connect() as connection:
+        assert (await connection.execute(_COUNT)).scalar() == 1
+
+
+async def test_a_percent_sign_and_a_cast_stay_what_they_are(engine: AsyncEngine) -> None:
+    found = await direct.execute(engine, text("SELECT 'a%b' LIKE '%\\%b' AS x, CAST(:n AS int) + 0::int AS n"), {"n": 3})
+    assert tuple(found.one()) == (True, 3)
+
+
+async def test_an_error_undoes_the_transaction_and_the_connection_serves_on(engine: AsyncEngine) -> None:
+    given = {"id": uuid.uuid4(), "content": None}
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        async with direct.begin(engine) as connection:
+            await connection.execute(_INSERT, given)
+            await connection.execute(_INSERT, given)
+    assert (await direct.execute(engine, _COUNT)).scalar() == 0
+    with pytest.raises(RuntimeError, match="by the caller"):
+        async with direct.begin(engine) as connection:
+            await connection.execute(_INSERT, given)
+            raise RuntimeError("by the caller")
+    assert (await direct.execute(engine, _COUNT)).scalar() == 0
+    async with direct.begin(engine) as connection:
+        await connection.execute(_INSERT, given)
+    assert (await direct.execute(engine, _COUNT)).scalar() == 1
+
+
+async def test_sqlalchemy_gets_its_connections_back_as_it_lent_them(engine: AsyncEngine) -> None:
+    await direct.execute(engine, _INSERT, {"id": uuid.uuid4(), "content": None})
+    async with engine.connect() as connection:
+        await connection.execute(_INSERT, {"id": uuid.uuid4(), "content": None})
+        await connection.rollback()
+    assert (await direct.execute(engine, _COUNT)).scalar() == 1
+
+
+@pytest.mark.parametrize("way", ["one", "transaction"])
+async def test_a_cancelled_statement_leaves_no_connection_in_the_middle_of_it(
+    engine: AsyncEngine, way: str
+) -> None:
+    async def sleep() -> None:
+        if way == "one":
+            await direct.execute(engine, text("SELECT pg_sleep(60)"))
+        else:
+            async with direct.begin(engine) as connection:
+                await connection.execute(_INSERT, {"id": uuid.uuid4(), "content": None})
+                await connection.execute(text("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(sleep())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # The pool has one connection: it is there, and in no transaction.
+    async with asyncio.timeout(5):
+        assert (await direct.execute(engine, _COUNT)).scalar() == 0
+
+
+async def test_a_lost_connection_is_told_as_one_and_replaced(own_postgres: EmbeddedPostgres) -> None:
+    own_postgres.ensure_database("parley")
+    engine = create_engine(own_postgres.url("parley"), pool_size=1)
+    try:
+        pid = (await direct.execute(engine, _PIDS)).scalar()
+        own_postgres.sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+        with pytest.raises(sqlalchemy.exc.OperationalError) as lost:
+            await direct.execute(engine, _PIDS)
+        assert lost.value.connection_invalidated
+        assert (await direct.execute(engine, _PIDS)).scalar() != pid
+        own_postgres.stop()
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            await direct.execute(engine, _PIDS)
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            await direct.execute(engine, _PIDS)
+    finally:
+        await engine.dispose()
+
+
+async def test_other_than_text_is_refused(engine: AsyncEngine) -> None:
+    async with direct.begin(engine) as connection:
+        with pytest.raises(TypeError, match="text"):
+            await connection.execute(select(column("x")))  # type: ignore[arg-type]
+
+
+async def test_exactly_one_row_is_asked_for(engine: AsyncEngine) -> None:
+    none = await direct.execute(engine, text("SELECT id FROM kept"))
+    with pytest.raises(sqlalchemy.exc.NoResultFound):
+        none.one()
+    assert none.first() is None
+    assert none.scalar() is None
+    two = await direct.execute(engine, text("SELECT generate_series(1, 2) AS n"))
+    with pytest.raises(sqlalchemy.exc.MultipleResultsFound):
+        two.one()
+    assert [row.n for row in two] == [1, 2]
