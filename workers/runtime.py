@@ -148,7 +148,9 @@ class Runtime:
         self._resources.push_async_callback(watching.redis.aclose)
         reaper = Reaper(store, watching, wakeups, self._loop.time)
         sweep = Sweep(store, watching, wakeups, reaper, canceller, settings)
-        for service in (writer.run(), keeper.keep(), keeper.listen(), reaper.run(), sweep.run()):
+        keeping = (writer.run(), keeper.keep(), keeper.listen())
+        healing = (reaper.run(), sweep.watch(), sweep.run())
+        for service in (*keeping, *healing):
             task = self._loop.create_task(service)
             task.add_done_callback(_report)
             self._services.append(task)
