@@ -47,11 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
     parameters.n_parallel = options.slots
     parameters.n_ctx = options.context * options.slots  # the engine divides it among the slots
     parameters.use_jinja = True
-    # A small model likes to repeat itself until its context is full, and would hold its slot for minutes.
-    # Requests that say otherwise (max_tokens, repeat_penalty) get what they say.
-    parameters.n_predict = options.context // 4
-    parameters.sampling.penalty_repeat = 1.1
+    # What a request does not say. Temperature and top_p are those that the model's makers recommend; a small
+    # model likes to repeat itself, and would hold its slot for minutes until its context is full.
+    parameters.sampling.temp = 0.2
+    parameters.sampling.top_p = 0.9
+    parameters.sampling.penalty_repeat = 1.05
     parameters.sampling.penalty_last_n = 256
+    parameters.n_predict = options.context // 4
     parameters.ui = False
     parameters.cache_ram_mib = _PROMPT_CACHE
     for threads in (parameters.cpuparams, parameters.cpuparams_batch):

@@ -44,6 +44,7 @@ class _Side(asyncio.Protocol):
         #: What arrived before the peer was there.
         self.early: list[bytes] = []
         self.doomed = False
+        self.half_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -62,12 +63,25 @@ class _Side(asyncio.Protocol):
             self.proxy.lost_replies += 1
             self.abort()
             return
-        self.peer.transport.write(data)
+        self.peer.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Pass ``data`` on; what follows a half-close is lost."""
+        if self.transport is not None and not self.half_closed:
+            self.transport.write(data)
+
+    def half_close(self) -> bool:
+        """Tell this end that nothing more follows; whether it could be told."""
+        if self.transport is None or self.half_closed or self.transport.is_closing():
+            return False
+        self.half_closed = True
+        with suppress(OSError):
+            self.transport.write_eof()
+        return True
 
     def eof_received(self) -> bool:
-        if self.peer is not None and self.peer.transport is not None:
-            with suppress(OSError, RuntimeError):
-                self.peer.transport.write_eof()
+        if self.peer is not None:
+            self.peer.half_close()
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -159,13 +173,7 @@ class Proxy:
 
     def half_close(self) -> int:
         """Tell every server that its client has said everything; returns how many were told."""
-        told = 0
-        for side in list(self._clients):
-            if side.peer is not None and side.peer.transport is not None:
-                with suppress(OSError, RuntimeError):
-                    side.peer.transport.write_eof()
-                    told += 1
-        return told
+        return sum(side.peer is not None and side.peer.half_close() for side in list(self._clients))
 
     def stall(self) -> None:
         """Let nothing through, in either direction, also on new connections; nobody is told."""
