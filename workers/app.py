@@ -12,6 +12,7 @@ from shared.jobs.states import JobKind
 from shared.jobs.wakeups import configure, queue_name, task_name
 from shared.logging import configure_logging
 from shared.settings import get_settings
+from workers.broker import BrokerProtocol
 from workers.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ KINDS = (JobKind.CHAT, JobKind.QUERY)
 _settings = get_settings()
 _runtime: Runtime | None = None
 
-app = Celery("parley")
+app = Celery("parley", amqp=BrokerProtocol)
 configure(app, _settings)
 app.conf.update(
     task_queues=[Queue(queue_name(_settings, kind)) for kind in KINDS],
@@ -34,6 +35,8 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
+    # A broker may be away for as long as it likes: what runs goes on without it.
+    broker_connection_max_retries=None,
 )
 
 
