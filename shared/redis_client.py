@@ -48,7 +48,8 @@ class _Cancellable(_Base):
         except TimeoutError:
             await self.disconnect(nowait=True)
             raise RedisTimeoutError("Timeout writing to socket") from None
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            # uvloop says RuntimeError when the transport was closed by a reset.
             await self.disconnect(nowait=True)
             raise RedisConnectionError(f"Error while writing to socket: {error}") from error
         except BaseException:
