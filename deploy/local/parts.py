@@ -114,8 +114,8 @@ class ModelPart(Part):
         self._data = data
         self._port = port
         self.key = secrets.token_urlsafe(24)
-        # Waiting threads sleep: spinning ones take the cores from the other parts, and when those are busy the
-        # engine waits minutes for what takes seconds.
+        # Waiting threads sleep: spinning ones take the cores from the other parts, and when those are busy
+        # the engine takes minutes for what takes seconds.
         self._environment = {"OMP_WAIT_POLICY": "PASSIVE", **environment, "PARLEY_LOCAL_MODEL_KEY": self.key}
         self.alias = environment.get("PARLEY_LOCAL_MODEL_NAME", "smollm2-135m-instruct")
         self.slots = int(environment.get("PARLEY_LOCAL_MODEL_SLOTS", "2"))
