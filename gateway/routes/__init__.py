@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from gateway.openai import completions, models
 from gateway.routes import (
     chat,
     connection_operations,
@@ -33,4 +34,4 @@ API: list[APIRouter] = [
 ]
 
 #: Under ``/v1``: every route needs an API key; errors have OpenAI's shape.
-OPENAI: list[APIRouter] = []
+OPENAI: list[APIRouter] = [models.router, completions.router]

@@ -38,6 +38,7 @@ class EventStream(Response):
         keepalive: seconds of silence after which a comment is sent.
         encode: spells the events.
         before: bytes to send first.
+        after: makes the bytes to send when the events have ended.
         status_code: of the answer.
         headers: further headers.
     """
@@ -52,6 +53,7 @@ class EventStream(Response):
         *,
         encode: Encode = frames,
         before: bytes = b"",
+        after: Callable[[], bytes] = bytes,
         status_code: int = 200,
         headers: dict[str, str] | None = None,
     ) -> None:
@@ -60,6 +62,7 @@ class EventStream(Response):
         self._keepalive = keepalive
         self._encode = encode
         self._before = before
+        self._after = after
         self.status_code = status_code
         self.background = None
         self.body = b""
@@ -99,4 +102,4 @@ class EventStream(Response):
                 body = KEEPALIVE
             last = loop.time()
             await send({"type": "http.response.body", "body": body, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": self._after(), "more_body": False})
