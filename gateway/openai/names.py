@@ -78,7 +78,7 @@ class Names:
             found = None
         if found is None:
             raise ModelNotFoundError(
-                f"The model {name[:200]!r} does not exist; GET /v1/models lists yours.",
+                "There is no such model of yours; GET /v1/models lists them.",
                 errors=[{"field": "model", "message": "is not one of yours"}],
             )
         return found

@@ -91,6 +91,11 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/jobs"): Rule("caller"),
     ("GET", "/api/jobs/{job_id}"): Rule("owned"),
     ("POST", "/api/jobs/{job_id}/retry"): Rule("owned"),
+    ("GET", "/v1/models"): Rule("caller", seen=False),
+    ("GET", "/v1/models/{model_id:path}"): Rule("owned", seen=False),
+    ("POST", "/v1/chat/completions"): Rule(
+        "caller", body(model="m", messages=[{"role": "user", "content": "Hi"}])
+    ),
     ("GET", "/api/users/me"): Rule("caller"),
     ("GET", "/api/users"): Rule("admin"),
     ("POST", "/api/users"): Rule("admin", body(name="x")),
@@ -127,6 +132,7 @@ async def owned(ada: User, state: GatewayState) -> dict[str, str]:
     return {
         "session_id": str(turn.id),
         "job_id": str(turn.id),
+        "model_id": "mine/m",
         "persona_id": persona.json()["id"],
         "conversation_id": conversation.json()["id"],
         "message_id": conversation.json()["active_message_id"],
@@ -144,7 +150,7 @@ def served(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], path)
+    return re.sub(r"\{(\w+)(:path)?\}", lambda match: ids[match[1]], path)
 
 
 async def test_every_route_is_classified(app: FastAPI) -> None:
@@ -243,6 +249,8 @@ async def test_lists_hold_only_what_is_the_callers(ada: User, eve: User, owned: 
         answer = (await eve.http.get(path)).json()
         if "items" in answer:
             assert answer["items"] == [], path
+        elif "data" in answer:
+            assert answer["data"] == [], path
         else:
             assert answer == {"active_session_count": 0, "sessions": []}, path
     searched = await eve.http.get("/api/conversations", params={"q": "Hello"})
