@@ -146,6 +146,11 @@ class System:
         process.send(signal.SIGTERM)
         return at
 
+    def proxy(self, name: str) -> Proxy:
+        """One of the proxies, by its name."""
+        assert self.proxies is not None, "the system is connected directly"
+        return self.proxies.all()[name]
+
     async def kill_redis(self) -> None:
         """SIGKILL to Redis."""
         self.history.fault("SIGKILL redis")

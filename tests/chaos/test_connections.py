@@ -42,8 +42,7 @@ async def break_connections(proxy: Proxy, replies: bytes | None) -> None:
 )
 async def test_cut_connections_lose_nothing(run_system: RunSystem, between: str) -> None:
     async with run_system(proxied=True, max_attempts=10) as system:
-        assert system.proxies is not None
-        proxy = system.proxies.all()[between]
+        proxy = system.proxy(between)
         replies = REPLIES.get(between.rpartition("_")[2])
         # A provider that breaks in mid-answer fails the turn: that is no loss, and the client is told.
         await system.under_load(
