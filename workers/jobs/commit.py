@@ -34,13 +34,15 @@ async def commit(
     tried = False
     while True:
         try:
-            return await work()
-        except AttemptLostError:
-            if tried and (found := await _committed(store, attempt)) is not None:
-                return found
-            raise
+            try:
+                return await work()
+            except AttemptLostError:
+                # Asked within the outer try: what was committed must not be lost over a second broken reply.
+                if tried and (found := await _committed(store, attempt)) is not None:
+                    return found
+                raise
         except (DBAPIError, PoolTimeoutError, OSError) as error:
-            if isinstance(error, DBAPIError) and not _broken_connection(error):
+            if isinstance(error, DBAPIError) and not _may_be_tried_again(error):
                 raise
             if attempt.fenced:
                 raise AttemptLostError(attempt.job.lease) from error
@@ -50,13 +52,14 @@ async def commit(
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _broken_connection(error: DBAPIError) -> bool:
-    """Whether Postgres could not be asked, rather than refused."""
+def _may_be_tried_again(error: DBAPIError) -> bool:
+    """Whether Postgres could not be asked, or took back what it had done, rather than refused."""
     if error.connection_invalidated:
         return True
     state = getattr(error.orig, "sqlstate", None)
-    # No state: the driver never got an answer. 08: connection; 53: resources; 57: the server is stopping.
-    return state is None or state[:2] in {"08", "53", "57"}
+    # No state: the driver never got an answer. 08: connection; 40: a deadlock, rolled back; 53: resources;
+    # 57: the server is stopping.
+    return state is None or state[:2] in {"08", "40", "53", "57"}
 
 
 async def _committed(store: JobStore, attempt: RunningAttempt) -> Finished | None:

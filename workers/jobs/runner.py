@@ -76,6 +76,8 @@ class JobRunner:
     async def run_next(self, kind: JobKind) -> str:
         """Claim a runnable job of ``kind`` and run it; returns what was done, for the task's result."""
         if self.draining:
+            # The wake-up was taken from the broker: it is given back, for a worker that stays.
+            await self._wakeups.send(kind, None)
             return "draining: nothing was claimed"
         job = await self._store.claim(kind, self._worker)
         if job is None:
