@@ -12,11 +12,12 @@ from gateway.idempotency import Once
 from gateway.state import GatewayState
 from gateway.streaming.hub import Inbox
 from shared.errors import ParleyError, ShuttingDownError, ValidationError
-from shared.jobs import accept
-from shared.jobs.accept import Acceptance, Basis, NewTurn, accept_turn
+from shared.jobs import new_turn
+from shared.jobs.accept import accept_turn
 from shared.jobs.answers import stored_reply
 from shared.jobs.event_log import Entry
 from shared.jobs.job import Job
+from shared.jobs.new_turn import Acceptance, Basis, NewTurn
 from shared.jobs.states import Phase, Status
 from shared.logging import log_context
 from shared.schemas.chat import Answer, TurnOptions
@@ -80,11 +81,11 @@ def check_answerable(options: TurnOptions) -> Callable[[Basis], None]:
     return check
 
 
-def once(given: Once, route: str) -> accept.Once | None:
+def once(given: Once, route: str) -> new_turn.Once | None:
     """The request's ``Idempotency-Key``, under the name that its routes share."""
     if given.key is None:
         return None
-    return accept.Once(route=route, key=given.key, body_hash=given.body_hash)
+    return new_turn.Once(route=route, key=given.key, body_hash=given.body_hash)
 
 
 class OpenTurn:

@@ -18,7 +18,7 @@ from gateway.streaming.hang_up import HungUpError, unless_hung_up
 from gateway.streaming.sse import EventStream
 from gateway.turns import OpenTurn, TurnFailedError, check_answerable, once, provider_payload
 from shared.errors import UnsupportedControlError
-from shared.jobs.accept import Basis, NewTurn
+from shared.jobs.new_turn import Basis, NewTurn
 from shared.schemas.chat import TurnOptions
 from shared.schemas.openai import FIELD_OF_CONTROL, ChatCompletionRequest
 

@@ -14,7 +14,7 @@ from gateway.state import GatewayState
 from gateway.streaming.hang_up import HungUpError, unless_hung_up
 from gateway.streaming.sse import EventStream
 from gateway.turns import OpenTurn, check_answerable, once, provider_payload
-from shared.jobs.accept import NewTurn
+from shared.jobs.new_turn import NewTurn
 from shared.jobs.resume import check_cursor
 from shared.schemas.chat import Accepted, ActiveSessions, Answer, Cancelled, SessionStatus, TurnRequest
 from shared.schemas.events import EventId

@@ -11,7 +11,7 @@ from gateway.dependencies import CallerOf, OnceOf, State
 from gateway.routes.chat import Prefer, event_stream, reply
 from gateway.routing import make_router
 from gateway.turns import OpenTurn, check_answerable, once, provider_payload
-from shared.jobs.accept import NewTurn
+from shared.jobs.new_turn import NewTurn
 from shared.schemas.chat import Accepted, Answer, TurnOptions
 
 router = make_router("/conversations", "chat")

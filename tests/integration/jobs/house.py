@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.jobs.accept import Acceptance, Basis, NewTurn, Once, accept_turn, insert_job
+from shared.jobs.accept import accept_turn, insert_job
 from shared.jobs.cancellation import Canceller
 from shared.jobs.closing import Closer
 from shared.jobs.event_data import opening_event
@@ -21,6 +21,7 @@ from shared.jobs.job import Job
 from shared.jobs.job_stream import JobStream
 from shared.jobs.leases import Leases
 from shared.jobs.messages import Reply
+from shared.jobs.new_turn import Acceptance, Basis, NewTurn, Once
 from shared.jobs.reaper import Reaper
 from shared.jobs.states import JobKind, Outcome, Phase, Status
 from shared.jobs.store import JobStore

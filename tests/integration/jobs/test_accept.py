@@ -16,7 +16,8 @@ from shared.errors import (
     PersonaNotFoundError,
     ValidationError,
 )
-from shared.jobs.accept import Basis, accept_turn
+from shared.jobs.accept import accept_turn
+from shared.jobs.new_turn import Basis
 from shared.jobs.states import Phase, Status
 from tests.integration.jobs.house import House
 
