@@ -39,7 +39,7 @@ class NewTurn:
     """A turn to accept.
 
     Either ``message`` (a new user message) or ``answer_to`` (a user message to answer again), or neither:
-    then ``payload`` brings the messages, and no conversation is kept, unless ``history`` begins one with them.
+    then ``payload`` brings the messages, and no conversation is kept, unless ``history`` begins one.
     """
 
     owner_id: UUID

@@ -9,6 +9,7 @@ from typing import Any
 from shared.jobs.event_log import Entry
 from shared.jobs.messages import Reply
 from shared.schemas.events import EventType
+from shared.schemas.tool_calls import ToolCallMerger
 
 
 @dataclass(slots=True)
@@ -17,7 +18,7 @@ class Transcript:
 
     content: list[str] = field(default_factory=list)
     thinking: list[str] = field(default_factory=list)
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    tool_calls: ToolCallMerger = field(default_factory=ToolCallMerger)
     #: Whether ``done`` is in the stream, after the last ``restart``.
     done: bool = False
 
@@ -34,13 +35,13 @@ class Transcript:
         if entry.type == EventType.RESTART:
             self.content.clear()
             self.thinking.clear()
-            self.tool_calls.clear()
+            self.tool_calls = ToolCallMerger()
             self.done = False
         elif entry.type == EventType.CHUNK:
             chunk = entry.payload()
             self.content.append(chunk.get("content") or "")
             self.thinking.append(chunk.get("thinking") or "")
-            merge_tool_calls(self.tool_calls, chunk.get("tool_calls") or [])
+            self.tool_calls.add(chunk.get("tool_calls") or [])
         elif entry.type == EventType.DONE:
             self.done = True
 
@@ -49,19 +50,6 @@ class Transcript:
         return Reply(
             content="".join(self.content),
             thinking="".join(self.thinking) or None,
-            tool_calls=self.tool_calls or None,
+            tool_calls=[dict(call) for call in self.tool_calls.result()] or None,
             details=details,
         )
-
-
-def merge_tool_calls(calls: list[dict[str, Any]], deltas: Iterable[dict[str, Any]]) -> None:
-    """Add streamed pieces of tool calls to ``calls``: pieces with the same ``index`` are one call."""
-    for delta in deltas:
-        index = delta.get("index", len(calls))
-        while len(calls) <= index:
-            calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-        call = calls[index]
-        call["id"] = delta.get("id") or call["id"]
-        function = delta.get("function") or {}
-        call["function"]["name"] += function.get("name") or ""
-        call["function"]["arguments"] += function.get("arguments") or ""

@@ -6,8 +6,8 @@ import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+from shared.schemas.tool_calls import ToolCallMerger
 from workers.providers.base.models import ChatResponse, StreamingChunk, Usage
-from workers.providers.base.tool_calls import ToolCallMerger
 
 
 class StreamingAccumulator:

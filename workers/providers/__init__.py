@@ -2,6 +2,7 @@
 
 from shared.schemas.controls import ChatControls, ProviderType
 from shared.schemas.provider_settings import OllamaSettings, OpenAISettings, ProviderSettings
+from shared.schemas.tool_calls import ToolCall, ToolCallMerger
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import (
     ChatMessage,
@@ -12,12 +13,10 @@ from workers.providers.base.models import (
     PullProgress,
     Role,
     StreamingChunk,
-    ToolCall,
     Usage,
 )
 from workers.providers.base.provider_service import BaseProviderService
 from workers.providers.base.timeouts import CallTimeouts
-from workers.providers.base.tool_calls import ToolCallMerger
 from workers.providers.factory import ProviderFactory
 from workers.providers.ollama.service import OllamaService
 from workers.providers.openai.service import OpenAIService

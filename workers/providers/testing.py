@@ -10,6 +10,7 @@ from typing import Any
 from shared.errors import ParleyError, ProviderError
 from shared.schemas.controls import ProviderType
 from shared.schemas.provider_settings import OllamaSettings, OpenAISettings, ProviderSettings
+from shared.schemas.tool_calls import ToolCallMerger
 from workers.providers.base.models import (
     ChatRequest,
     ChatResponse,
@@ -20,7 +21,6 @@ from workers.providers.base.models import (
 )
 from workers.providers.base.provider_service import BaseProviderService
 from workers.providers.base.timeouts import CallTimeouts
-from workers.providers.base.tool_calls import ToolCallMerger
 from workers.providers.ollama import request_builder as ollama
 from workers.providers.openai import request_builder as openai
 

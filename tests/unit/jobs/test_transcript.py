@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.jobs.event_log import Entry, parse_published
-from shared.jobs.transcript import Transcript, merge_tool_calls
+from shared.jobs.transcript import Transcript
 from shared.schemas.events import EventId, EventType
-from workers.providers.base.tool_calls import ToolCallMerger
+from shared.schemas.tool_calls import ToolCallMerger
 
 words = st.text(max_size=5)
 chunks = st.builds(
@@ -61,13 +61,15 @@ def pieces(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @given(pieces(), st.integers(1, 4))
-def test_tool_calls_are_merged_as_the_worker_merges_them(deltas: list[dict[str, Any]], size: int) -> None:
-    """A closer keeps the partial calls of a dead worker: they must be the same."""
-    merger, calls = ToolCallMerger(), list[dict[str, Any]]()
-    for start in range(0, len(deltas), size):
-        merger.add(deltas[start : start + size])
-        merge_tool_calls(calls, deltas[start : start + size])
-    assert calls == merger.result()
+def test_a_closer_keeps_the_partial_tool_calls_of_a_dead_worker(
+    deltas: list[dict[str, Any]], size: int
+) -> None:
+    merger, transcript = ToolCallMerger(), Transcript()
+    merger.add(deltas)
+    for number, start in enumerate(range(0, len(deltas), size)):
+        data = orjson.dumps({"tool_calls": deltas[start : start + size]})
+        transcript.take(Entry(EventId(1, number), EventType.CHUNK, data))
+    assert (transcript.reply({}).tool_calls or []) == merger.result()
 
 
 lines = st.lists(

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
 
 from shared.schemas.controls import ChatControls
 from shared.schemas.provider_settings import ProviderSettings
+from shared.schemas.tool_calls import ToolCall
 from workers.providers.base.timeouts import CallTimeouts
 
 Role = Literal["system", "user", "assistant", "tool"]
-
-
-class ToolFunction(TypedDict):
-    """The function that a model wants called; ``arguments`` is the text of a JSON object."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(TypedDict):
-    """A tool call of a model, in the one form that Parley stores and sends."""
-
-    id: str
-    type: Literal["function"]
-    function: ToolFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

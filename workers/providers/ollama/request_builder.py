@@ -8,7 +8,8 @@ import orjson
 
 from shared.schemas.controls import ChatControls
 from shared.schemas.provider_settings import OllamaSettings
-from workers.providers.base.models import ChatMessage, ChatRequest, ToolCall
+from shared.schemas.tool_calls import ToolCall
+from workers.providers.base.models import ChatMessage, ChatRequest
 from workers.providers.ollama.models import OllamaMessage, OllamaToolCall
 
 #: Controls that are options of the model, by the name that Ollama gives them.

@@ -8,11 +8,11 @@ import orjson
 
 from shared.errors import ProviderResponseError
 from shared.schemas.controls import ProviderType
+from shared.schemas.tool_calls import ToolCallMerger, new_call_id
 from workers.providers.base.faults import clean, stream_error
 from workers.providers.base.models import ChatResponse, ModelInfo, PullProgress, StreamingChunk, Usage
 from workers.providers.base.stream_processor import LineSplitter
 from workers.providers.base.thinking import ThinkSplitter, split_thinking
-from workers.providers.base.tool_calls import ToolCallMerger, new_call_id
 
 #: What Ollama tells of a call, in nanoseconds.
 _DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from workers.providers.base.models import ToolCall
+from shared.schemas.tool_calls import ToolCall
 
 
 class OpenAIMessage(TypedDict, total=False):

@@ -8,11 +8,11 @@ import orjson
 
 from shared.errors import ProviderResponseError
 from shared.schemas.controls import ProviderType
+from shared.schemas.tool_calls import ToolCallMerger
 from workers.providers.base.faults import clean, stream_error
 from workers.providers.base.models import ChatResponse, ModelInfo, StreamingChunk, Usage
 from workers.providers.base.stream_processor import ServerSentEvent
 from workers.providers.base.thinking import ThinkSplitter, split_thinking
-from workers.providers.base.tool_calls import ToolCallMerger
 
 _METADATA = ("id", "created", "system_fingerprint", "service_tier", "timings")
 

@@ -1,12 +1,25 @@
-"""Tool calls: deltas joined to calls."""
+"""Tool calls of a model, and how their streamed pieces become whole."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from workers.providers.base.models import ToolCall
+
+class ToolFunction(TypedDict):
+    """The function that a model wants called; ``arguments`` is the text of a JSON object."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    """A tool call of a model, in the one form that Parley stores and sends."""
+
+    id: str
+    type: Literal["function"]
+    function: ToolFunction
 
 
 def new_call_id() -> str:
