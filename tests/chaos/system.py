@@ -229,6 +229,8 @@ class System:
             process.log.stem for process in (*self.workers, *self.gateways) if not process.child.running()
         ]
         print(f"\n{self.summary()}")
+        if "PARLEY_CHAOS_DIR" in os.environ:
+            print(f"history and logs are in {self.keep()}")
         if violations or gone or left or (failed and not failing):
             kept = self.keep()
             told = "\n  ".join(str(violation) for violation in violations[:40])
