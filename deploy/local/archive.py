@@ -113,6 +113,7 @@ def restore(data: DataDir, source: Path, *, force: bool = False) -> None:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
             shutil.rmtree(fresh, ignore_errors=True)
+            data.remove_far_sockets()
 
 
 def _fill(data: DataDir, cluster: Path, dump: Path) -> None:
@@ -164,6 +165,7 @@ def _server(data: DataDir) -> Iterator[EmbeddedPostgres]:
         return
     with contextlib.ExitStack() as after:
         after.callback(lock.release)
+        after.callback(data.remove_far_sockets)
         end_leftovers(data, lambda _: None)
         server.start()
         after.callback(server.stop)

@@ -13,10 +13,12 @@ servers of that test alone, which it may ``stop``, ``kill``, ``pause`` and ``res
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,12 +110,18 @@ class Databases:
 
 def _docker_or_skip() -> None:
     docker = pytest.importorskip("docker", reason="testcontainers is not installed")
-    try:
-        client = docker.from_env()
-        client.ping()
-        client.close()
-    except Exception as error:  # whatever the client library raises: no Docker, no test
-        pytest.skip(f"PARLEY_TEST_BACKEND=testcontainers: no Docker answers ({error})")
+    problem = ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of sockets that a failing client forgets
+        try:
+            client = docker.from_env()
+            client.ping()
+            client.close()
+        except Exception as error:  # whatever the client library raises: no Docker, no test
+            problem = str(error)
+        gc.collect()
+    if problem:
+        pytest.skip(f"PARLEY_TEST_BACKEND=testcontainers: no Docker answers ({problem})")
 
 
 def _external(variable: str) -> str:
@@ -137,7 +145,7 @@ def running_databases() -> Iterator[Databases]:
                     server.kill()
         case "testcontainers":
             _docker_or_skip()
-            from testcontainers.postgres import PostgresContainer
+            from testcontainers.community.postgres import PostgresContainer
 
             with PostgresContainer("postgres:17", driver="psycopg") as container:
                 yield Databases(container.get_connection_url())
@@ -160,7 +168,7 @@ def running_redis() -> Iterator[str]:
                     server.kill()
         case "testcontainers":
             _docker_or_skip()
-            from testcontainers.redis import RedisContainer
+            from testcontainers.community.redis import RedisContainer
 
             with RedisContainer("redis:7") as container:
                 yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"

@@ -53,6 +53,7 @@ def test_data_is_for_its_owner_whatever_the_umask(tmp_path: Path) -> None:
         data.sockets()
     finally:
         os.umask(before)
+        data.remove_far_sockets()
     passage = 0o711 if os.geteuid() == 0 else 0o700
     assert {path.name: mode(path) for path in (data.root, data.run, data.logs, data.models, data.valkey)} == {
         "down": passage,
