@@ -158,7 +158,7 @@ class Stack:
     def _spawn(self, name: str, role: roles.Role) -> Child:
         command = role.command()
         if self.traced:
-            command[1:2] = ["-m", "tests.benchmarks.traced", str(self.root / f"{name}.trace")]
+            command[1:1] = ["-m", "tests.benchmarks.traced", str(self.root / f"{name}.trace")]
         with (self.root / f"{name}.log").open("ab") as output:
             return Child.spawn(command, name=name, env=self.environment, output=output, cwd=ROOT)
 

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 import sqlalchemy.exc
 from sqlalchemy import column, select, text
@@ -38,21 +39,30 @@ async def test_one_statement_is_a_transaction_of_its_own(engine: AsyncEngine) ->
 
 
 async def test_a_percent_sign_and_a_cast_stay_what_they_are(engine: AsyncEngine) -> None:
-    found = await direct.execute(engine, text("SELECT 'a%b' LIKE '%\\%b' AS x, CAST(:n AS int) + 0::int AS n"), {"n": 3})
+    found = await direct.execute(
+        engine, text("SELECT 'a%b' LIKE '%\\%b' AS x, CAST(:n AS int) + 0::int AS n"), {"n": 3}
+    )
     assert tuple(found.one()) == (True, 3)
 
 
 async def test_an_error_undoes_the_transaction_and_the_connection_serves_on(engine: AsyncEngine) -> None:
     given = {"id": uuid.uuid4(), "content": None}
-    with pytest.raises(sqlalchemy.exc.IntegrityError):
+
+    async def twice() -> None:
         async with direct.begin(engine) as connection:
             await connection.execute(_INSERT, given)
             await connection.execute(_INSERT, given)
-    assert (await direct.execute(engine, _COUNT)).scalar() == 0
-    with pytest.raises(RuntimeError, match="by the caller"):
+
+    async def broken() -> None:
         async with direct.begin(engine) as connection:
             await connection.execute(_INSERT, given)
             raise RuntimeError("by the caller")
+
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        await twice()
+    assert (await direct.execute(engine, _COUNT)).scalar() == 0
+    with pytest.raises(RuntimeError, match="by the caller"):
+        await broken()
     assert (await direct.execute(engine, _COUNT)).scalar() == 0
     async with direct.begin(engine) as connection:
         await connection.execute(_INSERT, given)
@@ -124,3 +134,62 @@ async def test_exactly_one_row_is_asked_for(engine: AsyncEngine) -> None:
     with pytest.raises(sqlalchemy.exc.MultipleResultsFound):
         two.one()
     assert [row.n for row in two] == [1, 2]
+
+
+_PREPARED = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM kept%'")
+
+
+async def test_statements_are_prepared_once_on_a_connection_of_postgres_itself(engine: AsyncEngine) -> None:
+    for _ in range(3):
+        await direct.execute(engine, _COUNT)
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1 FROM kept"))
+        assert (await connection.execute(_PREPARED)).scalar() == 1
+
+
+async def _migrate(engine: AsyncEngine) -> None:
+    """As another process does it."""
+    other = create_engine(engine.url.render_as_string(hide_password=False), pool_size=1)
+    async with other.begin() as connection:
+        await connection.execute(text("ALTER TABLE kept ADD COLUMN more int DEFAULT 7"))
+    await other.dispose()
+
+
+async def test_a_migration_under_prepared_statements_is_not_noticed(engine: AsyncEngine) -> None:
+    given = {"id": uuid.uuid4(), "content": None}
+    whole = text("SELECT * FROM kept")
+    await direct.execute(engine, _INSERT, given)
+    await direct.execute(engine, whole)
+    await _migrate(engine)
+    assert (await direct.execute(engine, whole)).mappings().one() == {**given, "more": 7}
+
+
+async def test_a_migration_under_a_transaction_costs_it_the_connection(engine: AsyncEngine) -> None:
+    whole = text("SELECT * FROM kept")
+    await direct.execute(engine, whole)
+    await _migrate(engine)
+
+    async def read() -> None:
+        async with direct.begin(engine) as connection:
+            await connection.execute(whole)
+
+    with pytest.raises(sqlalchemy.exc.DBAPIError) as lost:
+        await read()
+    # Who repeats what failed on a lost connection repeats this, too.
+    assert lost.value.connection_invalidated
+    await read()
+
+
+async def test_nothing_is_prepared_behind_a_pooler(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a pooler does: the process id that it tells is not that of the process which answers.
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda _: 4711))
+    pooled = create_engine(empty_database_url, pool_size=1)
+    try:
+        for _ in range(3):
+            await direct.execute(pooled, text("SELECT 1 AS kept"))
+        count = text("SELECT count(*) FROM pg_prepared_statements")
+        assert (await direct.execute(pooled, count)).scalar() == 0
+    finally:
+        await pooled.dispose()
