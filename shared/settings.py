@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     #: Calls that it runs at once.
     local_model_slots: int = Field(2, ge=1)
 
+    # One machine (`parley up`) ------------------------------------------------------------------------
+    #: A GGUF file to serve instead of the model that is fetched.
+    local_model_path: Path | None = None
+    #: Bytes that the embedded Valkey may hold; default: a quarter of the machine's memory.
+    valkey_maxmemory: int | None = Field(None, ge=16 * 1024 * 1024)
+
     # Logs -------------------------------------------------------------------------------------------
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"

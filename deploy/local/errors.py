@@ -14,6 +14,12 @@ class LocalStackError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
+class WrongSettingError(LocalStackError):
+    """A ``PARLEY_*`` variable holds what cannot be a value of it."""
+
+    exit_code = ExitCode.USAGE
+
+
 class NotInstalledError(LocalStackError):
     """A server or the engine that ``pip install 'parley[local]'`` brings is not there."""
 

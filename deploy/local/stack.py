@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from deploy.local import key_files, roles
+from deploy.local.errors import WrongSettingError
 from deploy.local.listener import listen, reserve_port, url_of
 from deploy.local.options import StackOptions, external, without_password
 from deploy.local.parts import GatewayPart, ModelPart, Part, PostgresPart, ValkeyPart, WorkerPart
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.state import Health, PartState
 from deploy.local.valkey import EmbeddedValkey
+from shared.settings import Settings
 
 DATABASE = "parley"
 #: What a worker's turns get when the stack stops, in seconds: all must be over within ten.
@@ -65,9 +69,11 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
         given: the environment, which may name servers of somebody else.
 
     Raises:
-        LocalStackError: a part is not installed, a place is out of reach, or the port is taken.
+        LocalStackError: a setting is wrong, a part is not installed, a place is out of reach, or the port is
+            taken.
     """
     data = options.data
+    settings = _checked_settings()
     environment = dict(given)
     with ExitStack() as on_failure:
         listener = listen(options.host, options.port, any_port=options.any_port)
@@ -87,10 +93,9 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
         if address := external("valkey", given):
             elsewhere.append(_external("valkey", address))
         else:
-            maxmemory = (
-                int(given["PARLEY_VALKEY_MAXMEMORY"]) if given.get("PARLEY_VALKEY_MAXMEMORY") else None
+            valkey = ValkeyPart(
+                EmbeddedValkey(data.valkey, data.sockets(), maxmemory=settings.valkey_maxmemory)
             )
-            valkey = ValkeyPart(EmbeddedValkey(data.valkey, data.sockets(), maxmemory=maxmemory))
             environment["PARLEY_REDIS_URL"] = valkey.server.url
             environment["PARLEY_BROKER_URL"] = valkey.server.broker_url
 
@@ -130,6 +135,18 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
         ]
         on_failure.pop_all()
     return Stack(url, environment, valkey, postgres, model, services, elsewhere, held)
+
+
+def _checked_settings() -> Settings:
+    """The settings of the environment: a wrong one is told here, not in the log of a part that fails."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"PARLEY_{str(fault['loc'][0]).upper()}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise WrongSettingError(f"A setting in the environment is not valid. {faults}.") from None
 
 
 def migration_command() -> list[str]:
