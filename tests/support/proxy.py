@@ -45,6 +45,7 @@ class _Side(asyncio.Protocol):
         self.early: list[bytes] = []
         self.doomed = False
         self.half_closed = False
+        self.said_everything = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -80,8 +81,12 @@ class _Side(asyncio.Protocol):
         return True
 
     def eof_received(self) -> bool:
+        self.said_everything = True
         if self.peer is not None:
             self.peer.half_close()
+            if self.peer.said_everything and self.peer.transport is not None:
+                self.peer.transport.close()
+                return False
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
