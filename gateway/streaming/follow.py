@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.streaming.hub import Hub, Inbox
 from shared.errors import SessionNotFoundError
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: A job whose row has ended gets this long (seconds) until its final event must be in its stream.
 FINAL_EVENT_GRACE = 2.0
+#: Seconds until Redis or Postgres is asked again after a failure.
+AGAIN = 0.5
 
 
 class Follower:
@@ -51,7 +54,11 @@ class Follower:
         ended_since: float | None = None
         while not inbox.closed:
             await self.hub.confirmed(job.id, self._silence)
-            current = fresh or await self._read(job.id)
+            try:
+                current = fresh or await self._read(job.id)
+            except (SQLAlchemyError, OSError) as error:
+                await self._postgres_is_away(error)
+                continue
             fresh = None
             try:
                 # A stream that this very request began is empty: nothing to read.
@@ -59,7 +66,7 @@ class Follower:
                 decided = plan(cursor, current, stream)
             except (RedisError, OSError):
                 if not current.ended:
-                    await asyncio.sleep(0.5)
+                    await asyncio.sleep(AGAIN)
                     continue
                 stream, decided = [], plan(cursor, current, [])
             if decided.source is Source.POSTGRES:
@@ -69,7 +76,11 @@ class Follower:
                     await asyncio.sleep(0.2)
                     continue
                 done = seen_done or _has_done(stream, cursor)
-                reply = await stored_reply(self._store, current)
+                try:
+                    reply = await stored_reply(self._store, current)
+                except (SQLAlchemyError, OSError) as error:
+                    await self._postgres_is_away(error)
+                    continue
                 yield rebuild(cursor, current, reply, past_done=done)
                 return
             if decided.entries:
@@ -113,6 +124,11 @@ class Follower:
                 yield batch
             if not whole:
                 return
+
+    async def _postgres_is_away(self, error: Exception) -> None:
+        """A client is not sent away over it: its stream waits, and goes on."""
+        log.warning("a stream waits for Postgres", extra={"error": type(error).__name__})
+        await asyncio.sleep(AGAIN)
 
     async def _read(self, job_id: UUID) -> Job:
         job = await self._store.get(job_id)
