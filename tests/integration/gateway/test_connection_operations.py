@@ -15,6 +15,7 @@ from gateway.state import GatewayState
 from shared.settings import Settings
 from tests.fakes.process import ModelServer, start_model_server
 from tests.integration.gateway.conftest import User, client_of, fields, problem, running
+from tests.support.silent import silent_server
 from tests.support.stack import Stack, StackUser
 
 
@@ -164,16 +165,9 @@ async def test_without_a_worker_the_gateway_says_so_and_leaves_nothing(
 
 @pytest.fixture
 async def silent() -> AsyncIterator[str]:
-    """Address of a server that takes connections and says nothing."""
-
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()  # until the other side has closed
-        writer.close()
-
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
-        yield f"http://{host}:{port}"
+    """Address of a server that says nothing."""
+    async with silent_server() as address:
+        yield address
 
 
 async def test_a_client_that_hangs_up_leaves_no_query_behind(user: StackUser, silent: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 
 import openai
 import pytest
 
+from tests.support.silent import silent_server
 from tests.support.stack import Stack, StackUser
 
 
@@ -72,16 +72,9 @@ async def test_the_list_is_remembered_until_the_connection_changes(
 
 @pytest.fixture
 async def silent() -> AsyncIterator[str]:
-    """Address of a server that takes connections and says nothing."""
-
-    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
-        yield f"http://{host}:{port}"
+    """Address of a server that says nothing."""
+    async with silent_server() as address:
+        yield address
 
 
 async def test_a_provider_that_is_dead_or_silent_hides_nothing(
