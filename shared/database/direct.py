@@ -87,39 +87,114 @@ class Connection(Protocol):
         """Run a statement and return its rows."""
 
 
+class Pending:
+    """A statement that is sent along with the next one, or with the commit."""
+
+    __slots__ = ("_rows", "parameters", "query")
+
+    def __init__(self, query: str, parameters: Parameters | None) -> None:
+        self.query = query
+        self.parameters = parameters
+        self._rows: Rows | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """What it returned, once it was run."""
+        assert self._rows is not None, "it was not run yet"
+        return self._rows
+
+    async def read(self, cursor: psycopg.AsyncCursor[Any]) -> None:
+        """Take the rows out of the cursor that ran it."""
+        self._rows = Rows(await cursor.fetchall() if cursor.description else [])
+
+
 class DirectConnection:
     """A connection of the pool; runs ``text()`` statements only."""
 
     def __init__(self, driver: psycopg.AsyncConnection[Any]) -> None:
         self._driver = driver
+        self._waiting: list[Pending] = []
+        # Nothing is prepared, and nothing sent in one go, through a pooler: not all of them take it.
+        self._pipelines = driver.prepare_threshold is not None
 
     async def execute(self, statement: TextClause, parameters: Parameters | None = None, /) -> Rows:
-        """Run ``statement`` and read all of its rows.
+        """Run ``statement``, after those that wait, and read all of its rows.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: as SQLAlchemy would raise it.
+            sqlalchemy.exc.DBAPIError: as SQLAlchemy would raise it; it may be that of one that waited.
         """
-        query = _compiled(statement)
-        cursor = psycopg.AsyncCursor(self._driver, row_factory=namedtuple_row)
+        pending = self.later(statement, parameters)
+        await self.flush()
+        return pending.rows
+
+    def later(self, statement: TextClause, parameters: Parameters | None = None, /) -> Pending:
+        """Run ``statement`` with the next round trip: for those that need no answer before it."""
+        pending = Pending(_compiled(statement), parameters)
+        self._waiting.append(pending)
+        return pending
+
+    async def flush(self, *, commit: bool = False) -> None:
+        """Run what waits, in order, in one round trip; and commit in the same one, if so asked.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: that of the first statement which failed; those after it were not run.
+        """
+        waiting, self._waiting = self._waiting, []
+        if not waiting and not commit:
+            return
+        query = "; ".join([one.query for one in waiting] + ["COMMIT"] * commit)
         with _translated(self._driver, query):
             try:
-                # The text is a constant of ours, whatever type the driver would like it to have. Planning it
-                # anew costs Postgres up to twenty times as much as running it.
-                await cursor.execute(cast(QueryNoTemplate, query), parameters or None, prepare=True)
+                alone = len(waiting) + commit == 1 and not self._begins
+                if self._pipelines and not alone:
+                    await self._run_together(waiting, commit=commit)
+                else:
+                    for one in waiting:
+                        await one.read(await self._run(one))
+                    if commit:
+                        await self._driver.commit()
             except psycopg.errors.FeatureNotSupported:
                 # A migration changed a table under the prepared statements of this connection.
                 await self._driver.close()
                 raise
-            return Rows(await cursor.fetchall() if cursor.description else [])
+
+    @property
+    def _begins(self) -> bool:
+        """Whether the next statement begins a transaction, which costs a round trip of its own."""
+        driver = self._driver
+        return not driver.autocommit and driver.info.transaction_status is TransactionStatus.IDLE
+
+    async def _run_together(self, waiting: list[Pending], *, commit: bool) -> None:
+        async with self._driver.pipeline():
+            cursors = [await self._run(one) for one in waiting]
+            if commit:
+                await self._driver.commit()
+        for one, cursor in zip(waiting, cursors, strict=True):
+            await one.read(cursor)
+
+    async def _run(self, pending: Pending) -> psycopg.AsyncCursor[Any]:
+        cursor = psycopg.AsyncCursor(self._driver, row_factory=namedtuple_row)
+        # The text is a constant of ours, whatever type the driver would like it to have. Planning it anew
+        # costs Postgres up to twenty times as much as running it.
+        query = cast(QueryNoTemplate, pending.query)
+        return await cursor.execute(query, pending.parameters or None, prepare=True)
+
+
+async def write(connection: Connection, statement: TextClause, parameters: Parameters) -> None:
+    """Run a statement whose rows nobody reads; it may wait for the next round trip."""
+    if isinstance(connection, DirectConnection):
+        connection.later(statement, parameters)
+    else:
+        await connection.execute(statement, parameters)
 
 
 @asynccontextmanager
 async def begin(engine: AsyncEngine) -> AsyncIterator[DirectConnection]:
     """A transaction: committed at the end, rolled back after an error."""
     async with _checked_out(engine) as driver:
-        yield DirectConnection(driver)
-        with _translated(driver, "COMMIT"):
-            await driver.commit()
+        connection = DirectConnection(driver)
+        yield connection
+        await connection.flush(commit=True)
 
 
 async def execute(engine: AsyncEngine, statement: TextClause, parameters: Parameters | None = None) -> Rows:

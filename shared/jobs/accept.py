@@ -84,26 +84,34 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
             "connection_id": None if basis.connection_id is None else str(basis.connection_id),
             "model": basis.model,
         }
-        job = await insert_job(
-            connection,
-            id=turn.id,
-            kind=JobKind.CHAT,
-            owner_id=turn.owner_id,
-            conversation_id=conversation_id,
-            phase=phase,
-            on_disconnect=turn.on_disconnect,
-            payload=payload,
-            secret=turn.secret,
-            user_message_id=user_message_id,
-            parent_given=turn.parent_message_id is not None or turn.answer_to is not None,
+        # Messages and job go in one round trip with the commit.
+        inserted = connection.later(
+            _INSERT_JOB,
+            _columns(
+                id=turn.id,
+                kind=JobKind.CHAT,
+                owner_id=turn.owner_id,
+                conversation_id=conversation_id,
+                phase=phase,
+                on_disconnect=turn.on_disconnect,
+                payload=payload,
+                secret=turn.secret,
+                user_message_id=user_message_id,
+                parent_given=turn.parent_message_id is not None or turn.answer_to is not None,
+            ),
         )
         if turn.once is not None:
-            await connection.execute(_NAME_JOB, {**_once(turn), "job_id": job.id})
-    return Acceptance(job, interrupted=interrupted)
+            connection.later(_NAME_JOB, {**_once(turn), "job_id": turn.id})
+    return Acceptance(Job.from_row(inserted.rows.mappings().one()), interrupted=interrupted)
 
 
 async def insert_job(connection: Connection, **columns: Any) -> Job:
     """Insert a job; the columns not given are empty."""
+    row = (await connection.execute(_INSERT_JOB, _columns(**columns))).mappings().one()
+    return Job.from_row(row)
+
+
+def _columns(**columns: Any) -> dict[str, Any]:
     defaults = {
         "conversation_id": None,
         "on_disconnect": "continue",
@@ -111,9 +119,7 @@ async def insert_job(connection: Connection, **columns: Any) -> Job:
         "user_message_id": None,
         "parent_given": False,
     }
-    parameters = {**defaults, **columns, "payload": as_json(columns["payload"])}
-    row = (await connection.execute(_INSERT_JOB, parameters)).mappings().one()
-    return Job.from_row(row)
+    return {**defaults, **columns, "payload": as_json(columns["payload"])}
 
 
 def _once(turn: NewTurn) -> dict[str, Any]:

@@ -130,7 +130,7 @@ async def _keep(
         output_tokens=reply.output_tokens,
         job_id=job.id,
     ).insert(transaction.connection)
-    await transaction.connection.execute(
+    transaction.connection.later(
         _SHOW,
         {
             "message_id": message_id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.database.direct import Connection
+from shared.database import direct
 from shared.jobs.statements import as_json, statement
 
 _INSERT = statement("insert_message")
@@ -51,9 +51,10 @@ class NewMessage:
     output_tokens: int | None = None
     job_id: UUID | None = None
 
-    async def insert(self, connection: Connection) -> None:
+    async def insert(self, connection: direct.Connection) -> None:
         """Write it within the transaction of ``connection``."""
-        await connection.execute(
+        await direct.write(
+            connection,
             _INSERT,
             {
                 "id": self.id,

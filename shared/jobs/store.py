@@ -67,7 +67,7 @@ class FencedTransaction:
         final_seq: int | None = None,
     ) -> Job:
         """Write what came of the job; in phase ``ended`` the next turn of the conversation is activated."""
-        row = await self.connection.execute(
+        ended = self.connection.later(
             _END_JOB,
             {
                 "job_id": self.job.id,
@@ -81,14 +81,15 @@ class FencedTransaction:
                 "final_seq": final_seq,
             },
         )
-        self.job = Job.from_row(row.mappings().one())
         if phase is Phase.ENDED:
-            await self._end_attempt(status)
+            self._end_attempt(status)
             self.activated = await activate_next(self.connection, self.job.conversation_id)
+        await self.connection.flush()
+        self.job = Job.from_row(ended.rows.mappings().one())
         return self.job
 
-    async def _end_attempt(self, status: Status) -> None:
-        await self.connection.execute(
+    def _end_attempt(self, status: Status) -> None:
+        self.connection.later(
             _END_ATTEMPT,
             {"job_id": self.job.id, "attempt": self.job.attempt, "outcome": Outcome(status.value)},
         )
@@ -207,7 +208,7 @@ class JobStore:
 async def lock_conversation(connection: direct.Connection, conversation_id: UUID | None) -> None:
     """Take the lock on a conversation; it comes before the locks on its jobs."""
     if conversation_id is not None:
-        await connection.execute(_LOCK_CONVERSATION, {"conversation_id": conversation_id})
+        await direct.write(connection, _LOCK_CONVERSATION, {"conversation_id": conversation_id})
 
 
 async def activate_next(connection: direct.Connection, conversation_id: UUID | None) -> Activated | None:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
+from shared.database import direct
 from shared.database.direct import Connection
 from shared.errors import MessageNotFoundError, ValidationError
 from shared.jobs.messages import NewMessage
@@ -86,7 +87,8 @@ async def _new_conversation(connection: Connection, turn: NewTurn, basis: Basis)
     conversation_id = uuid4()
     asked = (said["content"] for said in reversed(turn.history) if said["role"] == "user")
     title = " ".join((turn.message or next(asked, "")).split())
-    await connection.execute(
+    await direct.write(
+        connection,
         _NEW_CONVERSATION,
         {
             "id": conversation_id,
@@ -107,7 +109,7 @@ async def _new_conversation(connection: Connection, turn: NewTurn, basis: Basis)
 
 
 async def _show(connection: Connection, conversation_id: UUID, message_id: UUID) -> None:
-    await connection.execute(_SHOW, {"conversation_id": conversation_id, "message_id": message_id})
+    await direct.write(connection, _SHOW, {"conversation_id": conversation_id, "message_id": message_id})
 
 
 async def _find_message(

@@ -77,7 +77,7 @@ async def test_sqlalchemy_gets_its_connections_back_as_it_lent_them(engine: Asyn
     assert (await direct.execute(engine, _COUNT)).scalar() == 1
 
 
-@pytest.mark.parametrize("way", ["one", "transaction"])
+@pytest.mark.parametrize("way", ["one", "transaction", "together"])
 async def test_a_cancelled_statement_leaves_no_connection_in_the_middle_of_it(
     engine: AsyncEngine, way: str
 ) -> None:
@@ -86,8 +86,11 @@ async def test_a_cancelled_statement_leaves_no_connection_in_the_middle_of_it(
             await direct.execute(engine, text("SELECT pg_sleep(60)"))
         else:
             async with direct.begin(engine) as connection:
-                await connection.execute(_INSERT, {"id": uuid.uuid4(), "content": None})
-                await connection.execute(text("SELECT pg_sleep(60)"))
+                run = connection.later if way == "together" else connection.execute
+                inserted = run(_INSERT, {"id": uuid.uuid4(), "content": None})
+                if not isinstance(inserted, direct.Pending):
+                    await inserted
+                connection.later(text("SELECT pg_sleep(60)"))
 
     task = asyncio.create_task(sleep())
     await asyncio.sleep(0.2)
@@ -193,3 +196,59 @@ async def test_nothing_is_prepared_behind_a_pooler(
         assert (await direct.execute(pooled, count)).scalar() == 0
     finally:
         await pooled.dispose()
+
+
+@pytest.fixture(params=["straight", "through a pooler"])
+async def any_engine(
+    request: pytest.FixtureRequest, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> AsyncEngine:
+    if request.param == "through a pooler":
+        await engine.dispose()
+        monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda _: 4711))
+    return engine
+
+
+async def test_what_waits_goes_along_in_its_order(any_engine: AsyncEngine) -> None:
+    first, second = uuid.uuid4(), uuid.uuid4()
+    async with direct.begin(any_engine) as connection:
+        earlier = connection.later(_INSERT, {"id": first, "content": "1"})
+        assert (await connection.execute(_COUNT)).scalar() == 1
+        assert earlier.rows.one().id == first
+        last = connection.later(_INSERT, {"id": second, "content": "2"})
+        count = connection.later(_COUNT)
+    assert last.rows.mappings().one() == {"id": second, "content": 2}
+    assert count.rows.scalar() == 2
+    assert (await direct.execute(any_engine, _COUNT)).scalar() == 2
+
+
+async def test_an_error_of_what_waits_undoes_everything(any_engine: AsyncEngine) -> None:
+    given = {"id": uuid.uuid4(), "content": None}
+
+    async def at_the_commit() -> None:
+        async with direct.begin(any_engine) as connection:
+            connection.later(_INSERT, given)
+            connection.later(_INSERT, given)
+            connection.later(_COUNT)
+
+    async def before_another() -> None:
+        async with direct.begin(any_engine) as connection:
+            await connection.execute(_INSERT, given)
+            connection.later(_INSERT, given)
+            await connection.execute(_COUNT)
+
+    for way in (at_the_commit, before_another):
+        with pytest.raises(sqlalchemy.exc.IntegrityError) as error:
+            await way()
+        assert not error.value.connection_invalidated
+        assert (await direct.execute(any_engine, _COUNT)).scalar() == 0
+
+
+async def test_a_caller_that_fails_sends_nothing_that_waited(any_engine: AsyncEngine) -> None:
+    async def broken() -> None:
+        async with direct.begin(any_engine) as connection:
+            connection.later(_INSERT, {"id": uuid.uuid4(), "content": None})
+            raise RuntimeError("by the caller")
+
+    with pytest.raises(RuntimeError, match="by the caller"):
+        await broken()
+    assert (await direct.execute(any_engine, _COUNT)).scalar() == 0

@@ -244,14 +244,14 @@ async def test_a_retry_and_a_new_turn_at_the_same_time(
     job = await house.claimed()
     failed = (await house.end(job, Status.FAILED, reply=Reply(content=said))).job
     inserted, go_on = asyncio.Event(), asyncio.Event()
-    insert_job = accept.insert_job
+    write_messages = accept.write_messages
 
-    async def insert(connection: AsyncConnection, **columns: Any) -> Job:
+    async def write(*what: Any, **how: Any) -> Any:
         inserted.set()
         await go_on.wait()
-        return await insert_job(connection, **columns)
+        return await write_messages(*what, **how)
 
-    monkeypatch.setattr(accept, "insert_job", insert)
+    monkeypatch.setattr(accept, "write_messages", write)
     accepting = asyncio.create_task(_next(house, failed, "reject"))
     await inserted.wait()
     retrying = asyncio.create_task(retry(house.store, house.log, house.wakeups, failed))  # type: ignore[arg-type]
