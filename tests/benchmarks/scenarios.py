@@ -112,9 +112,13 @@ def _added(report: Report, way: str, share: str) -> float:
 
 
 def streams_200(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
-    """200 concurrent streams of 20 tokens a second, beside the direct proxy."""
+    """200 concurrent streams of 20 tokens a second, beside the direct proxy.
+
+    A steady state: as many streams begin as end, so that accepting and committing go on all the while.
+    """
     report = Report("streams-200x20")
-    _streams(stack, say, report, runs, count=200, tokens=100 if quick else 200, tps=20, gap=0.01)
+    tokens = 100 if quick else 300
+    _streams(stack, say, report, runs, count=200, tokens=tokens, tps=20, gap=tokens / 20 / 200)
     for share, more in (("p50", 2.0), ("p99", 15.0)):
         limit = round(_added(report, "direct", share) + more, 3)
         target = Target(
