@@ -9,6 +9,7 @@ from uuid import UUID
 
 from celery import Celery
 
+from shared.jobs import broker_transport
 from shared.jobs.states import JobKind
 from shared.settings import Settings
 
@@ -27,6 +28,7 @@ def task_name(kind: JobKind) -> str:
 
 def configure(app: Celery, settings: Settings) -> None:
     """What producers and workers must agree on."""
+    broker_transport.install()
     app.conf.update(
         broker_url=settings.broker_url or celery_url(settings.redis_url),
         task_serializer="json",

@@ -109,7 +109,8 @@ class EventWriter:
             key, arguments = self._log.append_arguments(
                 stream.job_id, first, self._may_create(stream), entries
             )
-            pipeline.evalsha(self._sha, 1, key, *arguments)
+            # As `evalsha` would, without 30 µs of wrappers around it.
+            pipeline.execute_command("EVALSHA", self._sha, 1, key, *arguments)
         answers: list[Any] = await pipeline.execute(raise_on_error=False)
         failed: Exception | None = None
         for (stream, entries), answer in zip(load, answers, strict=True):

@@ -1,0 +1,38 @@
+"""Celery's Redis transport with a client that is kept.
+
+Kombu makes a client for every command that it sends, and redis-py fills a table of 170 callbacks for each:
+0.2 ms of CPU, ten times for every wake-up that a worker takes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import Channel, Transport
+
+
+class KeptClientChannel(Channel):
+    """A channel that sends all its commands through one client."""
+
+    _kept: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """The client that is kept, as long as its pool is the channel's."""
+        if asynchronous:
+            # These are kept by kombu itself.
+            return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call]
+        if self._kept is None or self._kept.connection_pool is not self.pool:
+            self._kept = super()._create_client()  # type: ignore[no-untyped-call]
+        return self._kept
+
+
+class KeptClientTransport(Transport):
+    """The transport of ``redis://`` and ``redis+socket://`` URLs."""
+
+    Channel = KeptClientChannel
+
+
+def install() -> None:
+    """Use it wherever this process speaks to a broker that is a Redis without TLS."""
+    TRANSPORT_ALIASES["redis"] = f"{__name__}:{KeptClientTransport.__name__}"
