@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import psycopg
@@ -13,6 +14,7 @@ from shared.database.engine import create_engine
 from shared.redis_client import connect
 from shared.settings import Settings
 from tests.integration.jobs.house import House, WakeupLog
+from tests.integration.jobs.simulation.truth import Truth
 from tests.support.servers import Databases
 
 TTL = 3.0
@@ -70,3 +72,19 @@ async def house(engine: AsyncEngine, redis: Redis, settings: Settings) -> House:
 @pytest.fixture
 def wakeups(house: House) -> WakeupLog:
     return house.wakeups
+
+
+@pytest.fixture
+def world_settings(settings: Settings) -> Settings:
+    """The settings of a simulated world."""
+    return settings.model_copy(update={"drain_grace": 1.0})
+
+
+@pytest.fixture
+def truth(world_settings: Settings) -> Iterator[Truth]:
+    """What is stored, seen from outside a simulated world; its processes' logs are not kept."""
+    made = Truth(world_settings.database_url, world_settings.redis_url, NAMESPACE, TTL)
+    logging.disable(logging.CRITICAL)
+    yield made
+    logging.disable(logging.NOTSET)
+    made.close()

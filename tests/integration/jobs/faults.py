@@ -12,8 +12,9 @@ from typing import Any
 
 import psycopg
 import redis.exceptions
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from redis.asyncio import Redis
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
@@ -30,8 +31,13 @@ class Faults:
         self.refusing = False
         self.lose = 0
         self.gate = gate
-        #: What was asked while it refused; set at every refusal, for tests that wait for one.
+        #: Set at every refusal, for tests that wait for one.
         self.refused = asyncio.Event()
+        #: What happens to the next thing alone: ``refuse`` or ``lose``.
+        self.once: str | None = None
+        #: Questions that are being answered.
+        self.under_way = 0
+        self.connections: list[psycopg.AsyncConnection[Any]] = []
 
     async def arrive(self, name: str) -> None:
         """Something is asked. May wait, and changes what :meth:`check` says."""
@@ -39,18 +45,34 @@ class Faults:
             await self.gate(name)
 
     def refuses(self) -> bool:
-        if self.refusing:
+        refused = self.refusing
+        if self.once == "refuse":
+            self.once, refused = None, True
+        if refused:
             self.refused.set()
-        return self.refusing
+        return refused
 
     def loses(self) -> bool:
+        if self.once == "lose":
+            self.once = None
+            return True
         if self.lose:
             self.lose -= 1
             return True
         return False
 
+    def cut(self) -> None:
+        """Close every connection to Postgres, as the end of a process does."""
+        for connection in self.connections:
+            connection.pgconn.finish()
+        self.connections.clear()
+
 
 # Postgres ---------------------------------------------------------------------------------------------------
+
+
+#: What a transaction begins with, as the driver names it.
+BEGINNINGS = ("_execute_gen", "_enter_gen")
 
 
 def faulty_engine(url: str, faults: Faults, *, pool_size: int = 5) -> AsyncEngine:
@@ -60,34 +82,83 @@ def faulty_engine(url: str, faults: Faults, *, pool_size: int = 5) -> AsyncEngin
     """
 
     class Connection(psycopg.AsyncConnection[Any]):
+        #: Whether a transaction, or a statement that is one, is under way.
+        open = False
+        commits = False
+        #: Whether it has come out of the pool; what happens before that belongs to connecting.
+        used = False
+
         async def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             name = gen.__name__
-            commits = name == "_commit_gen"
-            begins = name == "_execute_gen" and self.info.transaction_status is TransactionStatus.IDLE
-            if begins:
+            if not self.used:
+                faults.under_way += 1
+                try:
+                    return await super().wait(gen, *args, **kwargs)
+                finally:
+                    faults.under_way -= 1
+            if name in BEGINNINGS and not self.open:
+                self.open, self.commits = True, self.autocommit
                 await faults.arrive("postgres")
-            if (begins or commits or name == "_execute_gen") and faults.refuses():
+            self.commits = self.commits or name == "_commit_gen"
+            if self.open and name != "_rollback_gen" and faults.refuses():
                 gen.close()
-                await self.close()
+                await self._break()
                 raise psycopg.OperationalError("the server refuses (fault of the test)")
-            result = await super().wait(gen, *args, **kwargs)
-            ends = commits or (begins and self.autocommit)
-            if ends and faults.loses():
-                await self.close()
-                raise psycopg.OperationalError("the reply was lost (fault of the test)")
+            faults.under_way += 1
+            try:
+                result = await super().wait(gen, *args, **kwargs)
+            except BaseException:
+                self.open = self.open and not self.closed and not self._at_rest()
+                raise
+            finally:
+                faults.under_way -= 1
+            if self.open and self._at_rest():
+                self.open = False
+                if self.commits and faults.loses():
+                    await self._break()
+                    raise psycopg.OperationalError("the reply was lost (fault of the test)")
             return result
 
+        def _at_rest(self) -> bool:
+            return (
+                self.pgconn.pipeline_status == PipelineStatus.OFF
+                and self.pgconn.transaction_status == TransactionStatus.IDLE
+            )
+
+        async def _break(self) -> None:
+            self.open = False
+            await self.close()
+
     async def connect(*args: Any, **kwargs: Any) -> Connection:
+        await faults.arrive("postgres: connect")
         if faults.refuses():
             raise psycopg.OperationalError("no connection (fault of the test)")
-        return await Connection.connect(*args, **kwargs)
+        faults.under_way += 1
+        try:
+            made = await Connection.connect(*args, **kwargs)
+        finally:
+            faults.under_way -= 1
+        faults.connections.append(made)
+        return made
 
-    return create_async_engine(
+    made = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         connect_args={"prepare_threshold": None, "async_creator_fn": connect},
     )
+    event.listen(made.sync_engine, "connect", _prepare_when_asked)
+    event.listen(made.sync_engine, "checkout", _use)
+    return made
+
+
+def _use(adapted: Any, *_: Any) -> None:
+    adapted.driver_connection.used = True
+
+
+def _prepare_when_asked(adapted: Any, _: Any) -> None:
+    """As on the product's connections that no pooler stands before: several statements go in one trip."""
+    adapted.driver_connection.prepare_threshold = 1 << 62
 
 
 # Redis ------------------------------------------------------------------------------------------------------
@@ -117,11 +188,14 @@ class FaultyRedis(Redis):
         await self.faults.arrive(name)
         if self.faults.refuses():
             raise redis.exceptions.ConnectionError("the server refuses (fault of the test)")
+        self.faults.under_way += 1
         try:
-            return await ask()
+            answer = await ask()
         finally:
-            if self.faults.loses():
-                raise redis.exceptions.ConnectionError("the reply was lost (fault of the test)")
+            self.faults.under_way -= 1
+        if self.faults.loses():
+            raise redis.exceptions.ConnectionError("the reply was lost (fault of the test)")
+        return answer
 
 
 def faulty_redis(url: str, faults: Faults) -> FaultyRedis:

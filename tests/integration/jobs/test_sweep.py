@@ -79,7 +79,7 @@ async def test_flags_of_attempts_that_are_over_are_forgotten(house: House) -> No
     stale = lease_member(UUID(int=1), 1)
     await house.leases.flag(stale)
     await house.leases.flag(job.lease)
-    await house.sweep.find_suspects()
+    await house.sweep.sweep()
     assert await house.redis.smembers(house.leases.cancels) == {job.lease.encode()}
 
 
