@@ -86,6 +86,7 @@ class ChatHandler:
         target = turn.target
         permit = self._permits.permit(target.connection_id, target.max_in_flight, attempt.job.lease)
         async with permit:
+            await attempt.confirm()
             await stream_answer(provider, turn.request, attempt, progress.accumulator)
         return Work(self.partial(attempt))
 

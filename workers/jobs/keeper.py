@@ -68,7 +68,12 @@ class Keeper:
 
     async def renew(self) -> None:
         """Renew once, and heed what the renewal tells."""
-        renewal = await self._leases.renew(list(self._runner.running))
+        asked_at = asyncio.get_running_loop().time()
+        renewing = dict(self._runner.running)
+        renewal = await self._leases.renew(list(renewing))
+        for lease in renewing.keys() - renewal.missing:
+            # Whoever takes the job away removes its lease.
+            renewing[lease].known_at = asked_at
         for lease in renewal.flagged:
             self._runner.cancel(lease)
         for lease in renewal.missing:

@@ -79,6 +79,7 @@ class JobRunner:
             # The wake-up was taken from the broker: it is given back, for a worker that stays.
             await self._wakeups.send(kind, None)
             return "draining: nothing was claimed"
+        asked_at = asyncio.get_running_loop().time()
         job = await self._store.claim(kind, self._worker)
         if job is None:
             return "nothing to do"
@@ -87,16 +88,22 @@ class JobRunner:
             await self._hand_over(job)
             return f"{job.lease} handed over"
         with log_context(session_id=job.id, attempt=job.attempt, owner=job.owner_id):
-            outcome = await self.run(job)
+            outcome = await self.run(job, asked_at)
             log.info("attempt ended", extra={"kind": kind, "outcome": outcome})
         return f"{job.lease} {outcome}"
 
-    async def run(self, job: Job) -> str:
-        """Run a claimed job to its end; returns how that was."""
+    async def run(self, job: Job, claimed_at: float) -> str:
+        """Run a job to its end that was claimed at ``claimed_at`` (loop time); returns how that was."""
         if job.failures >= self._settings.max_attempts:
             await self._closer.end(job, Status.FAILED, EXHAUSTED)
             return "failed"
-        attempt = RunningAttempt(job, self._writer.open(job))
+        attempt = RunningAttempt(
+            job,
+            self._writer.open(job),
+            known_at=claimed_at,
+            holds=self._store.holds,
+            trust=self._settings.lease_ttl,
+        )
         self.running[job.lease] = attempt
         self._no_attempts.clear()
         self.spawn(self._put_lease(job.lease))
@@ -151,6 +158,8 @@ class JobRunner:
                 await self._hand_over(attempt.job)
                 return "handed over"
             return await self._end(attempt, Status.CANCELLED, Work(handler.partial(attempt)))
+        except AttemptLostError:
+            return "fenced"
         except ParleyError as error:
             problem = {"code": error.code, "message": error.detail}
             return await self._end(attempt, Status.FAILED, Work(handler.partial(attempt)), problem)

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from shared.jobs.job import Job
-from shared.jobs.job_stream import JobStream
+from shared.jobs.job_stream import Confirm, JobStream
+from shared.jobs.store import AttemptLostError
 from shared.schemas.events import EventType
 
 
@@ -26,10 +27,20 @@ class RunningAttempt:
     """One attempt in this process: the job as claimed, its events, and how to stop it.
 
     It is the event sink of the turn that it runs.
+
+    Args:
+        job: as it was claimed.
+        stream: its events.
+        known_at: when it was last known that this attempt holds the job, on the loop's clock.
+        holds: asks Postgres whether it does.
+        trust: for how long the answer stands, in seconds.
     """
 
-    def __init__(self, job: Job, stream: JobStream) -> None:
+    def __init__(self, job: Job, stream: JobStream, *, known_at: float, holds: Confirm, trust: float) -> None:
         self.job = job
+        self.known_at = known_at
+        self._holds = holds
+        self._trust = trust
         self.stream = stream
         self.stopped: StopReason | None = None
         #: Whether this attempt ended the job.
@@ -50,6 +61,22 @@ class RunningAttempt:
             self.stopped = reason
             if first and self._task is not None and not self._task.done():
                 self._task.cancel()
+
+    async def confirm(self) -> None:
+        """Return when it is known that this attempt still holds the job.
+
+        A process that stood still for longer than its leases live does not know it any more, and must ask
+        before it calls a provider: the answer may be stored by now.
+
+        Raises:
+            AttemptLostError: another attempt holds the job, or it has ended.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self.known_at <= self._trust:
+            return
+        if not await self._holds(self.job.id, self.job.attempt):
+            raise AttemptLostError(self.job.lease)
+        self.known_at = now
 
     @property
     def fenced(self) -> bool:

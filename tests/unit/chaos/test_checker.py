@@ -277,7 +277,7 @@ def repeated(kind: type[R], wanted: Callable[[R], bool], **fields: Any) -> Calla
         for record in history.records:
             records.append(record)
             if record is victim:
-                again: Any = replace(victim, **fields)  # type: ignore[type-var]
+                again: Any = replace(victim, **fields)
                 records.append(again)
         return History(records)
 
