@@ -64,7 +64,7 @@ class GatewayJobs:
         store = JobStore(engine)
         log = EventLog(redis, settings.namespace)
         leases = Leases(watching, settings.namespace, settings.lease_ttl)
-        wakeups = Wakeups(settings)
+        wakeups = Wakeups(settings, redis)
         worker = f"gateway {socket.gethostname()}:{os.getpid()}"
         closer = Closer(store, log, wakeups, worker, settings.event_retention)
         canceller = Canceller(store, leases, redis, closer, settings.namespace)

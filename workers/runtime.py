@@ -106,7 +106,7 @@ class Runtime:
         log_ = EventLog(redis, settings.namespace)
         leases = Leases(renewing, settings.namespace, settings.lease_ttl)
         permits = Permits(redis, settings.namespace, settings.lease_ttl)
-        wakeups = Wakeups(settings)
+        wakeups = Wakeups(settings, redis)
         self._resources.callback(wakeups.close)
         closer = Closer(store, log_, wakeups, worker, settings.event_retention)
         canceller = Canceller(store, leases, redis, closer, settings.namespace)

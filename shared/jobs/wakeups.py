@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from celery import Celery
+from redis.asyncio import Redis
 
 from shared.jobs import broker_transport
 from shared.jobs.states import JobKind
+from shared.jobs.wakeup_message import WakeupMessage
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,11 @@ def queue_name(settings: Settings, kind: JobKind) -> str:
 def task_name(kind: JobKind) -> str:
     """The name of the Celery task that runs a job of a kind."""
     return f"parley.{kind}"
+
+
+def key_prefix(settings: Settings) -> str:
+    """What the keys of Celery's Redis transport begin with."""
+    return f"{settings.namespace}:celery:"
 
 
 def configure(app: Celery, settings: Settings) -> None:
@@ -40,7 +47,7 @@ def configure(app: Celery, settings: Settings) -> None:
             "socket_timeout": 5,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
-            "global_keyprefix": f"{settings.namespace}:celery:",
+            "global_keyprefix": key_prefix(settings),
         },
     )
 
@@ -53,10 +60,21 @@ def celery_url(redis_url: str) -> str:
 
 
 class Wakeups:
-    """Sends wake-ups from threads: Celery's producer is synchronous and would hold up the event loop."""
+    """Sends wake-ups.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: where the broker is.
+        redis: a client of ``redis_url``. If that is the broker too, messages go there straight from the event
+            loop; else through Celery's producer, which is synchronous, in a thread.
+    """
+
+    def __init__(self, settings: Settings, redis: Redis | None = None) -> None:
         self._settings = settings
+        self._redis = redis if settings.broker_url is None else None
+        self._messages: dict[JobKind, WakeupMessage] = {}
+        if self._redis is not None:
+            for kind in JobKind:
+                self._messages[kind] = WakeupMessage(task_name(kind), queue_name(settings, kind))
         self._app = Celery("parley-producer", set_as_current=False)
         configure(self._app, settings)
         self._app.conf.broker_pool_limit = 2
@@ -72,9 +90,15 @@ class Wakeups:
             job_id: the job that caused it, as a label.
             count: how many messages.
         """
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._threads, self._send, kind, job_id, count)
+            if self._redis is not None:
+                messages = [self._messages[kind].encode(job_id) for _ in range(count)]
+                await self._redis.execute_command(
+                    "LPUSH", key_prefix(self._settings) + queue_name(self._settings, kind), *messages
+                )
+            else:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._threads, self._send, kind, job_id, count)
         except Exception as error:
             log.warning(
                 "no wake-up could be sent; the sweep will",
