@@ -35,6 +35,9 @@ _UNREACHABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
 )
+#: Faults that one answer names, and characters of a field's name in it: both are the sender's to make long.
+_MAX_FAULTS = 50
+_MAX_FIELD = 200
 _SENT_BY = ("body", "query", "path", "header", "cookie")
 
 
@@ -172,11 +175,11 @@ def _title(error: ParleyError) -> str:
 def _invalid(faults: Sequence[Mapping[str, Any]]) -> ParleyError:
     """What the framework found wrong with a request, without what was sent: it may be a secret."""
     errors = []
-    for fault in faults:
+    for fault in faults[:_MAX_FAULTS]:
         if fault["type"] == "json_invalid":
             return MalformedJSONError(f"the body is not JSON: {fault['ctx']['error']}")
         loc = tuple(fault["loc"])
-        field = field_path(loc[1:] if loc and loc[0] in _SENT_BY else loc) or "body"
+        field = field_path(loc[1:] if loc and loc[0] in _SENT_BY else loc)[:_MAX_FIELD] or "body"
         message = str(fault["msg"]).removeprefix("Value error, ")
         if loc == ("body",):
             message = "must be a JSON object, sent with Content-Type: application/json"
@@ -186,5 +189,5 @@ def _invalid(faults: Sequence[Mapping[str, Any]]) -> ParleyError:
             message = "is missing"
         errors.append({"field": field, "message": message})
     first = errors[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return ValidationError(f"{first['field']}: {first['message']}{more}", errors=errors)

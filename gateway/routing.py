@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from gateway.problems import WhileReadingError
 from shared.errors import ValidationError
+from shared.schemas.nesting import MAX_REQUEST_DEPTH, too_deep
 from shared.schemas.text import storable
 
 _NUL = b"\\u0000"
@@ -24,12 +25,15 @@ class StrictRequest(Request):
 
         Raises:
             json.JSONDecodeError: it is not JSON.
-            WhileReadingError: a string in it holds the NUL character, which Postgres cannot keep.
+            WhileReadingError: a string in it holds the NUL character, which Postgres cannot keep, or it is
+                nested too deep.
         """
         if not hasattr(self, "_json"):
             body = await self.body()
             # orjson refuses what Python's json lets pass: NaN, lone surrogates, endless nesting.
             self._json = orjson.loads(body)
+            if too_deep(body, self._json, MAX_REQUEST_DEPTH):
+                _refuse("body", f"must not be nested more than {MAX_REQUEST_DEPTH} levels deep")
             if _NUL in body:
                 _refuse_nul(self._json, "")
         return self._json
@@ -53,14 +57,17 @@ def make_router(prefix: str, tag: str) -> APIRouter:
     return APIRouter(prefix=prefix, tags=[tag], route_class=StrictRoute)
 
 
+def _refuse(field: str, message: str) -> NoReturn:
+    told = ValidationError(f"{field}: {message}", errors=[{"field": field, "message": message}])
+    raise WhileReadingError(told)
+
+
 def _refuse_nul(value: Any, path: str) -> None:
     if isinstance(value, str):
         try:
             storable(value)
         except ValueError as error:
-            field = path or "body"
-            told = ValidationError(f"{field}: {error}", errors=[{"field": field, "message": str(error)}])
-            raise WhileReadingError(told) from error
+            _refuse(path or "body", str(error))
     elif isinstance(value, dict):
         for key, inner in value.items():
             _refuse_nul(key, path)

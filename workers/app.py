@@ -47,7 +47,12 @@ def _register(kind: JobKind) -> None:
     def run(cause: str | None = None) -> str:
         """Claim and run one job; ``cause`` names the job that sent the wake-up, as a label."""
         assert _runtime is not None
-        return _runtime.run_next(kind)
+        try:
+            return _runtime.run_next(kind)
+        except Exception:
+            # Celery would log and publish the error as it is, with statements and values.
+            log.exception("a wake-up broke")
+            return "broken"
 
 
 for _kind in KINDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -28,6 +29,10 @@ def create_engine(url: str, *, pool_size: int = POOL_SIZE) -> AsyncEngine:
         pool_timeout=30,
         pool_recycle=1800,
         pool_use_lifo=True,
+        # Postgres writes numbers out in full, and what Python makes of 10^25 could not be encoded again.
+        json_deserializer=orjson.loads,
+        # An error is logged somewhere, some day; the values of its statement are not.
+        hide_parameters=True,
         connect_args={"prepare_threshold": None, "connect_timeout": 5},
     )
     event.listen(engine.sync_engine, "connect", _allow_preparing)

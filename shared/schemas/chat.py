@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.controls import ChatControls, ProviderType
+from shared.schemas.text import ModelName
 
 MAX_MESSAGE = 100_000
 
@@ -35,7 +36,7 @@ class TurnOptions(Wire):
     """How a turn is to be answered, whatever it answers."""
 
     connection_id: uuid.UUID | None = None
-    model: str | None = Field(None, min_length=1, max_length=200)
+    model: ModelName | None = None
     provider: ProviderType | None = None
     provider_settings: dict[str, Any] | None = None
     chat_controls: ChatControls = Field(default_factory=ChatControls)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from shared.schemas.base import Wire
+from shared.schemas.text import ModelName
 
 #: Controls that some OpenAI-compatible servers take although OpenAI does not; a connection names those its
 #: server takes in ``settings.extra_controls``.
@@ -18,7 +19,21 @@ OPENAI_EXTRA_CONTROLS = frozenset({"top_k", "repeat_penalty", "thinking"})
 LOCAL_MODEL_URL = "parley:local"
 #: Headers that belong to the connection itself.
 _RESERVED_HEADERS = frozenset(
-    {"accept-encoding", "connection", "content-length", "content-type", "host", "te", "transfer-encoding"}
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
@@ -68,7 +83,7 @@ class OllamaSettings(Wire):
     """
 
     host: str = Field(min_length=1, max_length=2048)
-    model: str | None = Field(None, min_length=1, max_length=200)
+    model: ModelName | None = None
     api_key: Key = None
     keep_alive: str | int | None = None
     extra_headers: Headers = Field(default_factory=dict)
@@ -83,7 +98,7 @@ class OpenAISettings(Wire):
     """A server that speaks OpenAI chat completions; ``base_url`` ends before ``/chat/completions``."""
 
     base_url: str = Field("https://api.openai.com/v1", min_length=1, max_length=2048)
-    model: str | None = Field(None, min_length=1, max_length=200)
+    model: ModelName | None = None
     api_key: Key = None
     organization: HeaderText = None
     project: HeaderText = None

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from shared import errors
+from shared.errors import ProviderResponseError
+from workers.providers.base.details import decode
 
 #: Most characters of a provider's own words in a message.
 MAX_WORDS = 500
@@ -122,7 +124,9 @@ def _decoded(body: bytes) -> tuple[str, str]:
     if not body.strip():
         return "", ""
     try:
-        return words_of(orjson.loads(body))
+        return words_of(decode(body))
+    except ProviderResponseError:
+        return "", ""
     except orjson.JSONDecodeError:
         text = body.decode("utf-8", "replace")
         # A page of a proxy says nothing that helps.

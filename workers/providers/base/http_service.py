@@ -10,11 +10,17 @@ import orjson
 
 from shared.errors import ParleyError, ProviderResponseError
 from shared.schemas.provider_settings import ProviderSettings
+from workers.providers.base.details import decode
 from workers.providers.base.faults import clean
 from workers.providers.base.http_client import ProviderAnswer, ProviderCall, ProviderHttpClient
 from workers.providers.base.models import ChatRequest, StreamingChunk
 from workers.providers.base.provider_service import BaseProviderService
 from workers.providers.base.timeouts import CallTimeouts
+
+#: Most characters of a streamed answer, its thinking and tool calls included; far more than any model gives.
+MAX_ANSWER = 8 * 1024 * 1024
+#: What a piece of a tool call counts at least.
+_CALL = 64
 
 Given = TypeVar("Given", covariant=True)
 Taken = TypeVar("Taken", contravariant=True)
@@ -60,6 +66,7 @@ class HttpProviderService(BaseProviderService):
         try:
             decoder, parser = self._stream_reader(request, answer)
             failure: ParleyError | None = None
+            size = 0
             try:
                 while not parser.ended:
                     data = await answer.read()
@@ -67,6 +74,11 @@ class HttpProviderService(BaseProviderService):
                         chunk = parser.feed(event)
                         if chunk is not None:
                             answer.token()
+                            size += _size(chunk)
+                            if size > MAX_ANSWER:
+                                raise ProviderResponseError(
+                                    f"the provider's answer is longer than {MAX_ANSWER} characters"
+                                )
                             yield chunk
                     if not data:
                         break
@@ -116,6 +128,13 @@ class HttpProviderService(BaseProviderService):
         return decode_object(body, answer.content_type)
 
 
+def _size(chunk: StreamingChunk) -> int:
+    size = len(chunk.content) + len(chunk.thinking)
+    if chunk.tool_calls:
+        size += sum(_CALL + len(call["function"]["arguments"]) for call in chunk.tool_calls)
+    return size
+
+
 def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
     """The JSON object in ``body``.
 
@@ -125,7 +144,7 @@ def decode_object(body: bytes, content_type: str) -> dict[str, Any]:
     if not body.strip():
         raise ProviderResponseError("the provider's answer is empty")
     try:
-        value = orjson.loads(body)
+        value = decode(body)
     except orjson.JSONDecodeError:
         raise ProviderResponseError(
             f"the provider's answer is not JSON ({clean(content_type) or 'no content type'}); "

@@ -79,16 +79,22 @@ class SSEParser:
     field ``error``.
     """
 
-    __slots__ = ("_begun", "_data", "_event", "_splitter")
+    __slots__ = ("_begun", "_data", "_event", "_held", "_max_line", "_splitter")
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self._splitter = LineSplitter(max_line)
+        self._max_line = max_line
+        self._held = 0
         self._data: list[bytes] = []
         self._event = b""
         self._begun = False
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """The events that ``data`` completes."""
+        """The events that ``data`` completes.
+
+        Raises:
+            ProviderResponseError: a line, or the data of an event, is longer than ``max_line``.
+        """
         events: list[ServerSentEvent] = []
         for line in self._splitter.feed(data):
             self._take(line, events)
@@ -112,15 +118,22 @@ class SSEParser:
                 data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
                 events.append(ServerSentEvent(data, self._event))
                 self._data.clear()
+                self._held = 0
             self._event = b""
         elif line.startswith(b"data:"):
-            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            self._hold(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:"):
             self._event = line[6:].removeprefix(b" ")
         elif line.startswith(b"error:"):
             self._event = b"error"
-            self._data.append(line[6:].removeprefix(b" "))
+            self._hold(line[6:].removeprefix(b" "))
         elif line[0] == 123:  # {
             events.append(ServerSentEvent(line))
         elif line == b"data":
-            self._data.append(b"")
+            self._hold(b"")
+
+    def _hold(self, data: bytes) -> None:
+        self._held += len(data) + 1
+        if self._held > self._max_line + 1:
+            raise ProviderResponseError(f"the provider sent an event of more than {self._max_line} bytes")
+        self._data.append(data)

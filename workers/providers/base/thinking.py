@@ -5,6 +5,9 @@ from __future__ import annotations
 _OPEN = "<think>"
 _CLOSE = "</think>"
 
+#: White space at the beginning is held back up to this many characters: what comes after is the answer.
+_MAX_HELD = 1000
+
 _START, _INSIDE, _AFTER, _ANSWER = range(4)
 
 
@@ -38,7 +41,7 @@ class ThinkSplitter:
                 self._state = _INSIDE
                 self._skip_space = True
                 text = stripped[len(_OPEN) :]
-            elif _OPEN.startswith(stripped):
+            elif _OPEN.startswith(stripped) and len(text) <= _MAX_HELD:
                 self._held = text
                 return "", ""
             else:

@@ -9,6 +9,7 @@ import orjson
 from shared.errors import ProviderResponseError
 from shared.schemas.controls import ProviderType
 from shared.schemas.tool_calls import ToolCallMerger, new_call_id
+from workers.providers.base import details
 from workers.providers.base.faults import clean, stream_error
 from workers.providers.base.models import ChatResponse, ModelInfo, PullProgress, StreamingChunk, Usage
 from workers.providers.base.stream_processor import LineSplitter
@@ -152,7 +153,7 @@ def decode_line(line: bytes, secrets: tuple[str, ...] = ()) -> dict[str, Any]:
         ProviderResponseError: it is not JSON, or no object.
     """
     try:
-        payload = orjson.loads(line)
+        payload = details.decode(line)
     except orjson.JSONDecodeError:
         excerpt = clean(line[:200].decode("utf-8", "replace")[:120], secrets)
         raise ProviderResponseError(f"the provider sent a line that is not JSON: {excerpt!r}") from None
@@ -166,12 +167,12 @@ def finish_reason(last: dict[str, Any], called: bool) -> str | None:
     reason = last.get("done_reason")
     if called and reason in {None, "stop"}:
         return "tool_calls"
-    return str(reason) if reason else None
+    return details.name(reason) if reason else None
 
 
 def parse_usage(last: dict[str, Any]) -> Usage | None:
     """Ollama's counts; ``None`` when there are none."""
-    usage = Usage(_count(last.get("prompt_eval_count")), _count(last.get("eval_count")))
+    usage = Usage(details.tokens(last.get("prompt_eval_count")), details.tokens(last.get("eval_count")))
     return usage if usage != Usage() else None
 
 
@@ -179,8 +180,8 @@ def describe(last: dict[str, Any], model: str) -> dict[str, Any]:
     """What Ollama tells of the call."""
     metadata: dict[str, Any] = {"provider": ProviderType.OLLAMA.value, "model": model}
     if type(last.get("model")) is str:
-        metadata["model"] = last["model"]
-    metadata.update({name: last[name] for name in _DURATIONS if last.get(name) is not None})
+        metadata["model"] = details.name(last["model"])
+    metadata.update({name: last[name] for name in _DURATIONS if type(last.get(name)) is int})
     return metadata
 
 
@@ -196,8 +197,8 @@ def parse_models(body: dict[str, Any]) -> list[ModelInfo]:
     return [
         ModelInfo(
             name=entry["name"],
-            size=_count(entry.get("size")),
-            context_length=_count(entry.get("context_length")),
+            size=details.count(entry.get("size")),
+            context_length=details.count(entry.get("context_length")),
             details={name: value for name, value in entry.items() if name not in {"name", "model", "size"}},
         )
         for entry in models
@@ -211,7 +212,7 @@ def parse_model(body: dict[str, Any], name: str) -> ModelInfo:
     context = None
     if type(info) is dict:
         context = next(
-            (_count(value) for key, value in info.items() if key.endswith(".context_length")), None
+            (details.count(value) for key, value in info.items() if key.endswith(".context_length")), None
         )
     kept = ("details", "capabilities", "parameters", "template", "license", "modified_at", "model_info")
     return ModelInfo(
@@ -235,8 +236,8 @@ def parse_progress(payload: dict[str, Any], *, model: str, secrets: tuple[str, .
     return PullProgress(
         status=status,
         digest=digest if type(digest) is str else None,
-        total=_count(payload.get("total")),
-        completed=_count(payload.get("completed")),
+        total=details.count(payload.get("total")),
+        completed=details.count(payload.get("completed")),
         done=status == "success",
     )
 
@@ -254,21 +255,17 @@ def _deltas(calls: object, first: int) -> list[dict[str, Any]]:
         deltas.append(
             {
                 "index": index,
-                "id": str(call.get("id") or new_call_id()),
+                "id": details.name(call.get("id") or new_call_id()),
                 "type": "function",
                 "function": {
-                    "name": str(function.get("name") or ""),
-                    "arguments": arguments
+                    "name": details.name(function.get("name") or ""),
+                    "arguments": details.text(arguments)
                     if type(arguments) is str
                     else orjson.dumps(arguments if arguments is not None else {}).decode(),
                 },
             }
         )
     return deltas
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
 
 
 def _shape(what: str) -> ProviderResponseError:

@@ -9,12 +9,16 @@ import orjson
 from shared.errors import ProviderResponseError
 from shared.schemas.controls import ProviderType
 from shared.schemas.tool_calls import ToolCallMerger
+from workers.providers.base import details
 from workers.providers.base.faults import clean, stream_error
 from workers.providers.base.models import ChatResponse, ModelInfo, StreamingChunk, Usage
 from workers.providers.base.stream_processor import ServerSentEvent
 from workers.providers.base.thinking import ThinkSplitter, split_thinking
 
 _METADATA = ("id", "created", "system_fingerprint", "service_tier", "timings")
+
+#: Tool calls of one answer. Clients make lists as long as an index says.
+_MAX_CALLS = 1024
 
 
 class OpenAIStreamParser:
@@ -50,7 +54,7 @@ class OpenAIStreamParser:
             return None
         self._seen = True
         try:
-            payload = orjson.loads(data)
+            payload = details.decode(data)
         except orjson.JSONDecodeError:
             text = data.decode("utf-8", "replace")
             if event.event == b"error":
@@ -72,7 +76,7 @@ class OpenAIStreamParser:
             if choices is None and usage is None:
                 raise _shape("an event has no choices")
             if "timings" in payload:
-                self._metadata["timings"] = payload["timings"]
+                describe({"timings": payload["timings"]}, self._metadata)
             return None
         if type(choices) is not list or type(choices[0]) is not dict:
             raise _shape("choices is not a list of objects")
@@ -100,7 +104,7 @@ class OpenAIStreamParser:
             return None  # Parley asks for one
         reason = choice.get("finish_reason")
         if reason is not None:
-            self._finish_reason = str(reason)
+            self._finish_reason = details.name(reason)
             self.finished = True
         delta = choice.get("delta")
         if type(delta) is not dict:
@@ -142,7 +146,7 @@ class OpenAIStreamParser:
         if type(call) is not dict or type(call.get("function") or {}) is not dict:
             raise _shape("a tool call is not an object")
         function = call.get("function") or {}
-        call_id = call.get("id")
+        call_id = details.name(call.get("id") or "")
         index = call.get("index")
         if type(index) is not int:
             if call_id and call_id not in self._call_ids:
@@ -153,11 +157,13 @@ class OpenAIStreamParser:
                     if call_id
                     else max(self._last_call, 0)
                 )
+        if not 0 <= index < _MAX_CALLS:
+            raise _shape(f"the index of a tool call is not between 0 and {_MAX_CALLS - 1}")
         self._last_call = max(self._last_call, index)
         delta: dict[str, Any] = {"index": index}
         if call_id:
             self._call_ids[call_id] = index
-            delta["id"] = str(call_id)
+            delta["id"] = call_id
             delta["type"] = "function"
         delta["function"] = _function(function)
         return delta
@@ -203,7 +209,11 @@ def parse_response(body: dict[str, Any], *, model: str, secrets: tuple[str, ...]
     if type(calls) is not list or not all(type(call) is dict for call in calls):
         raise _shape("tool_calls is not a list of objects")
     merger.add(
-        {"index": index, "id": call.get("id"), "function": _function(call.get("function") or {})}
+        {
+            "index": index,
+            "id": details.name(call.get("id") or ""),
+            "function": _function(call.get("function") or {}),
+        }
         for index, call in enumerate(calls)
     )
     reason = choice.get("finish_reason")
@@ -211,7 +221,7 @@ def parse_response(body: dict[str, Any], *, model: str, secrets: tuple[str, ...]
         content=content,
         thinking=thinking,
         tool_calls=merger.result(),
-        finish_reason=str(reason) if reason is not None else None,
+        finish_reason=details.name(reason) if reason is not None else None,
         usage=parse_usage(body.get("usage")),
         metadata=metadata,
     )
@@ -221,11 +231,11 @@ def parse_usage(usage: object) -> Usage | None:
     """OpenAI's counts; ``None`` when there are none."""
     if type(usage) is not dict:
         return None
-    details = usage.get("completion_tokens_details")
+    parts = usage.get("completion_tokens_details")
     counted = Usage(
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
-        _count(details.get("reasoning_tokens")) if type(details) is dict else None,
+        details.tokens(usage.get("prompt_tokens")),
+        details.tokens(usage.get("completion_tokens")),
+        details.tokens(parts.get("reasoning_tokens")) if type(parts) is dict else None,
     )
     return counted if counted != Usage() else None
 
@@ -245,9 +255,9 @@ def parse_models(body: dict[str, Any]) -> list[ModelInfo]:
 def describe(payload: dict[str, Any], metadata: dict[str, Any]) -> None:
     """Take over what the provider tells of the call."""
     if type(payload.get("model")) is str:
-        metadata["model"] = payload["model"]
+        metadata["model"] = details.name(payload["model"])
     for name in _METADATA:
-        if payload.get(name) is not None:
+        if payload.get(name) is not None and details.small(payload[name]):
             metadata[name] = payload[name]
 
 
@@ -268,13 +278,17 @@ def unfinished(seen: bool, spoke: bool, content_type: str) -> ProviderResponseEr
 def _model(entry: dict[str, Any]) -> ModelInfo:
     meta = entry.get("meta")
     context = (
-        _count(entry.get("max_model_len"))
-        or _count(entry.get("context_length"))
+        details.count(entry.get("max_model_len"))
+        or details.count(entry.get("context_length"))
         # llama.cpp: what it was started with, then what the model was trained for.
-        or (_count(meta.get("n_ctx")) or _count(meta.get("n_ctx_train")) if type(meta) is dict else None)
+        or (
+            details.count(meta.get("n_ctx")) or details.count(meta.get("n_ctx_train"))
+            if type(meta) is dict
+            else None
+        )
     )
-    details = {name: value for name, value in entry.items() if name != "id"}
-    return ModelInfo(name=entry["id"], context_length=context, details=details)
+    rest = {name: value for name, value in entry.items() if name != "id"}
+    return ModelInfo(name=entry["id"], context_length=context, details=rest)
 
 
 def _function(function: object) -> dict[str, str]:
@@ -285,9 +299,9 @@ def _function(function: object) -> dict[str, str]:
         arguments = ""
     elif type(arguments) is not str:
         arguments = orjson.dumps(arguments).decode()
-    part = {"arguments": arguments}
+    part = {"arguments": details.text(arguments)}
     if function.get("name"):
-        part["name"] = str(function["name"])
+        part["name"] = details.name(function["name"])
     return part
 
 
@@ -308,10 +322,6 @@ def _parts(content: object) -> tuple[str, str]:
         else:
             raise _shape("a part of the content has no text")
     return "".join(text), "".join(thinking)
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
 
 
 def _shape(what: str) -> ProviderResponseError:
