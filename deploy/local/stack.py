@@ -97,7 +97,6 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
                 EmbeddedValkey(data.valkey, data.sockets(), maxmemory=settings.valkey_maxmemory)
             )
             environment["PARLEY_REDIS_URL"] = valkey.server.url
-            environment["PARLEY_BROKER_URL"] = valkey.server.broker_url
 
         postgres: PostgresPart | None = None
         if address := external("postgres", given):
