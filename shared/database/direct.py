@@ -105,7 +105,9 @@ class Pending:
 
     async def read(self, cursor: psycopg.AsyncCursor[Any]) -> None:
         """Take the rows out of the cursor that ran it."""
-        self._rows = Rows(await cursor.fetchall() if cursor.description else [])
+        # Not `cursor.description`, which makes an object of every column.
+        result = cursor.pgresult
+        self._rows = Rows(await cursor.fetchall() if result is not None and result.nfields else [])
 
 
 class DirectConnection:

@@ -89,14 +89,15 @@ def trace_gateway() -> None:
 def _trace_wakeups() -> None:
     from shared.jobs.wakeups import Wakeups
 
-    send_inner = Wakeups._send
+    send_inner = Wakeups.send
 
-    def send(self: Any, kind: Any, job_id: Any, count: int) -> None:
+    async def send(self: Any, kind: Any, job_id: Any, count: int = 1) -> bool:
         mark("wake-up begins", job_id)
-        send_inner(self, kind, job_id, count)
+        sent = await send_inner(self, kind, job_id, count)
         mark("wake-up sent", job_id)
+        return sent
 
-    Wakeups._send = send  # type: ignore[method-assign]
+    Wakeups.send = send  # type: ignore[method-assign]
 
 
 def trace_worker() -> None:
