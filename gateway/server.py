@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.protocol import BoundedHttpProtocol
 from gateway.state import GatewayState
 
 #: Open responses have this long to end after the process was told to stop, in seconds.
@@ -61,7 +62,7 @@ def make_server(app: FastAPI, *, host: str, port: int) -> GatewayServer:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="none",
         log_config=None,
         access_log=False,
