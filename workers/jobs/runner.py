@@ -153,10 +153,14 @@ class JobRunner:
             return "fenced"
         try:
             done = work.result()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if attempt.stopped is StopReason.DRAIN:
                 await self._hand_over(attempt.job)
                 return "handed over"
+            if attempt.stopped is None:
+                # Nobody cancelled it: some library let a cancellation of its own slip.
+                await self._give_up(attempt.job, error)
+                return "broken"
             return await self._end(attempt, Status.CANCELLED, Work(handler.partial(attempt)))
         except AttemptLostError:
             return "fenced"
@@ -239,10 +243,13 @@ class JobRunner:
             return "fenced"
         try:
             stages.result()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if attempt.stopped is StopReason.DRAIN:
                 await self._hand_over(attempt.job)
                 return "handed over"
+            if attempt.stopped is None:
+                await self._give_up(attempt.job, error)
+                return "broken"
             state = PostResponse.CANCELLED
         except AttemptLostError:
             return "fenced"
@@ -277,7 +284,7 @@ class JobRunner:
         if released is not None:
             await self._wakeups.send(released.kind, released.id)
 
-    async def _give_up(self, job: Job, error: Exception) -> None:
+    async def _give_up(self, job: Job, error: BaseException) -> None:
         """Something broke inside Parley: let the next attempt try, until there were too many."""
         failure = {
             "code": "internal_error",

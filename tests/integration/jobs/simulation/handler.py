@@ -44,10 +44,10 @@ class ScriptedHandler:
         self.process: Processlike
         #: Where each attempt takes its orders.
         self.orders: dict[str, asyncio.Queue[str]] = {}
-        #: Jobs that have stages after their answer, by the last digit of their id.
         self.words = 0
 
     async def work(self, attempt: RunningAttempt) -> Work:
+        await attempt.confirm()
         self.generated.called(attempt)
         self.generated.calls[attempt.job.id] += 1
         text = self.generated.texts[attempt.job.id, attempt.job.attempt] = []
