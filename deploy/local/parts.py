@@ -185,7 +185,9 @@ class WorkerPart(Part):
     def __init__(self, data: DataDir, environment: Mapping[str, str], number: int, concurrency: int) -> None:
         name = f"worker-{number}"
         super().__init__(name, __version__, f"{name}@{socket.gethostname()}")
-        self._data, self._environment, self._concurrency = data, environment, concurrency
+        self._data, self._concurrency = data, concurrency
+        # Only the gateway knows administrators by their key.
+        self._environment = {name: value for name, value in environment.items() if name != "PARLEY_ADMIN_KEY"}
         self._control: Any = None
 
     def spawn(self, output: BinaryIO) -> Child:

@@ -25,6 +25,7 @@ from deploy.local.errors import (
     NotInstalledError,
     PartFailedError,
     UnreachableDirectoryError,
+    UnsafeDirectoryError,
 )
 from deploy.local.process import Child, ProcessIdentity, run_command, wait_gone
 
@@ -148,6 +149,10 @@ class EmbeddedPostgres:
         """
         owner = self.account.uid if self.account else None
         private_directory(self.socket_dir, 0o700, uid=owner)
+        if self.data.is_symlink():
+            raise UnsafeDirectoryError(
+                f"{self.data} is not a directory; remove it, or choose another data directory."
+            )
         self._refuse_unreachable()
         created = not (self.data / "PG_VERSION").exists()
         if created:
