@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from gateway.app import create_app
 from gateway.server import make_server
+from shared import garbage
 from shared.logging import configure_logging
 from shared.security.secrets import SecretKeyError
 from shared.settings import get_settings
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SecretKeyError as error:
         print(f"parley gateway: {error}", file=sys.stderr)
         return 2
+    garbage.settle()
     server = make_server(app, host=options.host, port=options.port)
     server.run(sockets=None if options.fd is None else [socket.socket(fileno=options.fd)])
     return 0 if server.started else 1

@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery, signals
 from kombu.entity import Queue
 
+from shared import garbage
 from shared.jobs.states import JobKind
 from shared.jobs.wakeups import configure, queue_name, task_name
 from shared.logging import configure_logging
@@ -72,6 +73,11 @@ def _start(**_: Any) -> None:
     global _runtime
     _runtime = Runtime(_settings)
     _runtime.start()
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _settle(**_: Any) -> None:
+    garbage.settle()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
