@@ -149,7 +149,7 @@ class Runtime:
         reaper = Reaper(store, watching, wakeups, self._loop.time)
         sweep = Sweep(store, watching, wakeups, reaper, canceller, settings)
         keeping = (writer.run(), keeper.keep(), keeper.listen())
-        healing = (reaper.run(), sweep.watch(), sweep.run())
+        healing = (reaper.run(), sweep.run())
         for service in (*keeping, *healing):
             task = self._loop.create_task(service)
             task.add_done_callback(_report)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.jobs.job import parse_lease_member
+from shared.jobs.job import lease_member, parse_lease_member
 from shared.jobs.lease_watch import LOOK_EVERY, LeaseWatch
 from shared.jobs.leases import Leases
 from shared.jobs.states import Outcome
@@ -17,6 +17,9 @@ from shared.jobs.store import JobStore
 from shared.jobs.wakeups import Wakeups
 
 log = logging.getLogger(__name__)
+
+#: Suspects are looked for this often, as a part of the leases' TTL.
+FIND_EVERY = 1 / 6
 
 #: Looks are this much closer than they must be, so that a busy event loop does not tear the watch.
 SOONER = 1 / 2
@@ -45,29 +48,64 @@ class Reaper:
 
     async def look(self) -> list[str]:
         """One look; returns the attempts that it condemned."""
+        condemned = await self._observe()
+        for member in condemned:
+            await self._condemn(member)
+        return condemned
+
+    async def find_suspects(self) -> None:
+        """Ask Postgres what is held; whether it has a lease is for the watch to see."""
+        self.suspects = {lease_member(job_id, attempt) for job_id, attempt in await self._store.held()}
+
+    async def run(self) -> None:
+        """Look, and find suspects, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_on())
+            group.create_task(self._find_on())
+
+    async def _look_on(self) -> None:
+        """Look twice as often as the watch asks for: a look that comes late begins the watch anew."""
+        pause = self._leases.ttl * LOOK_EVERY / 2
+        condemning: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                started = self._clock()
+                condemning = {member: task for member, task in condemning.items() if not task.done()}
+                for member in await self._observe():
+                    # Beside the looks: what is done about a dead attempt must not make the next look late.
+                    if member not in condemning:
+                        condemning[member] = asyncio.create_task(self._try_to_condemn(member))
+                await asyncio.sleep(max(pause - (self._clock() - started), 0.01))
+        finally:
+            for task in condemning.values():
+                task.cancel()
+
+    async def _find_on(self) -> None:
+        """Find suspects often: a worker that is killed between its claim and its lease leaves a job that only
+        Postgres knows of, and it is to be taken over as soon as the others.
+        """
+        while True:
+            try:
+                await self.find_suspects()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("Postgres did not say what is held", extra={"error": type(error).__name__})
+            await asyncio.sleep(self._leases.ttl * FIND_EVERY)
+
+    async def _observe(self) -> list[str]:
         sent = self._clock()
         try:
             leases = await self._leases.look()
         except (RedisError, OSError):
             self._watch.reset()
             return []
-        condemned = self._watch.observe(
-            sent=sent, answered=self._clock(), leases=leases, suspects=self.suspects
-        )
-        for member in condemned:
-            await self._condemn(member)
-        return condemned
+        return self._watch.observe(sent=sent, answered=self._clock(), leases=leases, suspects=self.suspects)
 
-    async def run(self) -> None:
-        """Look until cancelled, more often than the watch asks for."""
-        pause = self._leases.ttl * LOOK_EVERY * SOONER
-        while True:
-            started = self._clock()
-            try:
-                await self.look()
-            except (SQLAlchemyError, RedisError, OSError):
-                log.warning("a dead attempt could not be taken away", exc_info=True)
-            await asyncio.sleep(max(pause - (self._clock() - started), 0.01))
+    async def _try_to_condemn(self, member: str) -> None:
+        try:
+            await self._condemn(member)
+        except (SQLAlchemyError, RedisError, OSError):
+            # The next look condemns it again.
+            log.warning("a dead attempt could not be taken away", exc_info=True)
 
     async def _condemn(self, member: str) -> None:
         job_id, attempt = parse_lease_member(member)

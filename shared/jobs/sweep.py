@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -20,8 +21,6 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Held rows without a lease are looked for this often, as a part of the leases' TTL.
-FIND_EVERY = 1 / 6
 #: Whoever sweeps holds it until the end of its transaction.
 SWEEP_LOCK = 0x7061726C65790002
 
@@ -33,7 +32,6 @@ class Sweep:
     """What heals by itself, some seconds late.
 
     * As many wake-ups as there are runnable jobs.
-    * Running rows without a lease are given to the reaper to watch.
     * Cancel marks are carried out again, and marked jobs that nobody holds are ended.
     * What has expired is removed.
     """
@@ -64,20 +62,6 @@ class Sweep:
                 log.warning("the sweep could not finish", exc_info=True)
             await asyncio.sleep(self._settings.sweep_interval)
 
-    async def watch(self) -> None:
-        """Find suspects until cancelled.
-
-        Every process finds and watches them by itself, since a watch needs looks that follow closely. It is
-        done more often than the sweep: a worker that is killed between its claim and its lease leaves a job
-        that only Postgres knows of, and it is to be taken over as soon as the others.
-        """
-        while True:
-            try:
-                await self.find_suspects()
-            except (SQLAlchemyError, OSError):
-                log.warning("Postgres did not say what is held", exc_info=True)
-            await asyncio.sleep(self._leases.ttl * FIND_EVERY)
-
     async def sweep(self) -> bool:
         """Sweep once, unless another process is at it; whether this one did."""
         async with self._store.engine.begin() as connection:
@@ -92,19 +76,16 @@ class Sweep:
                     },
                 )
             async with asyncio.timeout(self._settings.sweep_interval * 2):
-                await self._leases.forget_flags(await self._held())
+                with suppress(RedisError, OSError):
+                    # Without Redis the marks are carried out all the same.
+                    await self._leases.forget_flags(await self._held())
                 await self.carry_out_marks()
                 await self.top_up()
         return True
 
     async def find_suspects(self) -> None:
         """Have the reaper watch the running rows that have no lease."""
-        held = await self._held()
-        try:
-            leases = await self._leases.look()
-        except (RedisError, OSError):
-            return
-        self._reaper.suspects = held - set(leases)
+        await self._reaper.find_suspects()
 
     async def _held(self) -> set[str]:
         return {lease_member(job_id, attempt) for job_id, attempt in await self._store.held()}
