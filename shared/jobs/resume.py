@@ -52,6 +52,11 @@ def check_cursor(cursor: EventId, job: Job) -> bool:
     if not job.ended:
         return True
     rebuilt_last = job.rebuilt_id(len(final_events(job)) + 1)
+    if cursor > rebuilt_last:
+        raise InvalidEventIdError(
+            f"This session has ended, and an event {cursor} was never sent. Leave the id out to start from "
+            "the beginning."
+        )
     return cursor not in (job.final_event_id, rebuilt_last)
 
 

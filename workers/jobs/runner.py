@@ -109,6 +109,11 @@ class JobRunner:
         self.spawn(self._put_lease(job.lease))
         try:
             return await self._run(attempt)
+        except Exception as error:
+            # What Postgres refuses now it would refuse again: the next attempt does not wait for the lease.
+            log.exception("an attempt broke while it ended")
+            await self._give_up(job, error)
+            return "broken"
         finally:
             del self.running[job.lease]
             if not self.running:

@@ -253,6 +253,15 @@ TestHistory = History.TestCase
 TestHistory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
+@pytest.mark.parametrize("seq", [REBUILT + 4, REBUILT * 900])
+def test_an_event_behind_the_end_of_an_ended_job_is_refused(seq: int) -> None:
+    ended = make_job(phase=Phase.ENDED, status=Status.SUCCEEDED, attempt=2, final_seq=9)
+    assert check_cursor(EventId(2, REBUILT + 3), ended) is False
+    assert check_cursor(EventId(2, 9), ended) is False
+    with pytest.raises(InvalidEventIdError):
+        check_cursor(EventId(2, seq), ended)
+
+
 @pytest.mark.parametrize("cursor", [EventId(3, 0), EventId(3, REBUILT)])
 def test_an_event_of_an_attempt_that_was_not_made_is_refused(cursor: EventId) -> None:
     with pytest.raises(InvalidEventIdError, match="attempt 2"):
