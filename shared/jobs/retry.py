@@ -18,10 +18,12 @@ from shared.jobs.wakeups import Wakeups
 log = logging.getLogger(__name__)
 
 _RETRY = statement("retry")
-#: What the new attempt answers is on show again, so that its answer will be.
+_PLACE_QUESTION = statement("place_question")
+#: What the new attempt answers is on show again, or for the first time, so that its answer will be.
 _SHOW_QUESTION = text(
     "UPDATE conversations c SET active_message_id = j.user_message_id FROM jobs j "
-    "WHERE j.id = :job_id AND c.id = j.conversation_id AND c.active_message_id = j.message_id"
+    "WHERE j.id = :job_id AND c.id = j.conversation_id "
+    "AND (c.active_message_id = j.message_id OR j.ready_at IS NULL)"
 )
 
 
@@ -51,6 +53,7 @@ async def retry(
     try:
         async with store.engine.begin() as connection:
             await lock_conversation(connection, job.conversation_id)
+            await connection.execute(_PLACE_QUESTION, {"job_id": job.id})
             await connection.execute(_SHOW_QUESTION, {"job_id": job.id})
             row = (await connection.execute(_RETRY, {"job_id": job.id, "secret": secret})).mappings().first()
             if row is None:

@@ -76,8 +76,10 @@ def wakeups(house: House) -> WakeupLog:
 
 @pytest.fixture
 def world_settings(settings: Settings) -> Settings:
-    """The settings of a simulated world."""
-    return settings.model_copy(update={"drain_grace": 1.0})
+    """The settings of a simulated world: small bounds, so that they are met."""
+    return settings.model_copy(
+        update={"drain_grace": 1.0, "client_queue": 4, "pending_bytes": 1024, "trip_bytes": 1024}
+    )
 
 
 @pytest.fixture

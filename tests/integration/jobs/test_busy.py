@@ -272,6 +272,23 @@ async def test_a_retry_is_refused_while_another_turn_is_active(house: House) -> 
         await retry(house.store, house.log, house.wakeups, await house.claim())  # type: ignore[arg-type]
 
 
+async def test_a_turn_that_was_cancelled_while_it_waited_is_retried_in_its_place(
+    house: House,
+) -> None:
+    """It was never activated, so that its question had no place yet."""
+    first = await house.claimed()
+    waiting = await _next(house, first, "enqueue")
+    await house.canceller.cancel(waiting.id)
+    answer = (await house.end(first)).message_id
+    retried = await retry(house.store, house.log, house.wakeups, await house.job(waiting.id))  # type: ignore[arg-type]
+    assert retried.phase is Phase.READY
+    message = await house.row("SELECT parent_id FROM messages WHERE id = :id", id=waiting.user_message_id)
+    assert message["parent_id"] == answer
+    finished = await house.end(await house.claim())
+    conversation = await house.row("SELECT active_message_id FROM conversations")
+    assert conversation["active_message_id"] == finished.message_id
+
+
 async def test_a_drained_turn_stays_the_active_one(house: House) -> None:
     job = await house.claimed()
     behind = await _next(house, job, "enqueue")

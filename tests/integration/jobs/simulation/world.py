@@ -25,7 +25,7 @@ TTL = 3.0
 OWNERS = [UUID(int=n) for n in (1, 2)]
 #: Steps of the end, in which everybody may do what they want to, until everything must have ended.
 LAST_STEPS = 1500
-#: How often each thing happens.
+#: How often each thing happens; every world has its own weather, in which some are rarer and some common.
 WEIGHTS = {
     "answer": 60,
     "time": 18,
@@ -35,6 +35,7 @@ WEIGHTS = {
     "accept": 6,
     "connect": 6,
     "disconnect": 3,
+    "gap": 1,
     "cancel": 3,
     "hear": 2,
     "retry": 2,
@@ -60,6 +61,10 @@ class World:
         self.settings = settings
         self.truth = truth
         self.steps = steps
+        self.weights = {
+            kind: weight * self.random.choice([0.1, 0.5, 1, 1, 2, 4]) if weight < 5 else weight
+            for kind, weight in WEIGHTS.items()
+        }
         self.trace: list[str] = []
         self.queue = WakeupLog()
         self.generated = Generated(called=self._called)
@@ -138,7 +143,7 @@ class World:
 
     async def _step(self) -> None:
         while True:
-            [kind] = self.random.choices(list(WEIGHTS), WEIGHTS.values())
+            [kind] = self.random.choices(list(self.weights), list(self.weights.values()))
             act: Callable[[], str | None] = getattr(self, "_" + kind.replace(" ", "_").replace("-", "_"))
             done = act()
             if done is not None:
@@ -339,6 +344,17 @@ class World:
         client = self.random.choice(there)
         client.disconnect()
         return f"client {self.clients.index(client)} is cut off at {client.cursor}"
+
+    def _gap(self) -> str | None:
+        """A subscription was lost and is there again: something may have been missed."""
+        able = [gateway for gateway in self.gateways if gateway.able]
+        if not able:
+            return None
+        gateway = self.random.choice(able)
+        for channel in gateway.hub._channels.values():
+            for inbox in channel.inboxes:
+                inbox.gap()
+        return f"{gateway.name} may have missed something"
 
     def _cancel(self) -> str | None:
         able = [gateway for gateway in self.gateways if gateway.able]
@@ -552,9 +568,27 @@ class World:
             exhausted = job["status"] == "failed" and job["error"]["code"] == "attempts_exhausted"
             if exhausted and job["failures"] < self.settings.max_attempts:
                 raise PromiseBroken(f"only failures count: {job['failures']} (job {job_id})")
+            if job["status"] == "succeeded":
+                self._judge_place(job)
         for number, client in enumerate(self.clients):
             if not self._satisfied(client):
                 raise PromiseBroken(f"client {number} never got its end (job {client.job_id})")
+
+    def _judge_place(self, job: dict[str, Any]) -> None:
+        """An answered question stands on what was on show before it; only one begins a conversation."""
+        question = self.picture.questions[job["user_message_id"]]
+        same = [
+            other
+            for other in self.picture.jobs.values()
+            if other["conversation_id"] == job["conversation_id"] and other["id"] != job["id"]
+        ]
+        earlier = {one["id"] for other in same for one in self.picture.answers[other["id"]]}
+        earlier |= {other["user_message_id"] for other in same}
+        first = min((other["created_at"] for other in same), default=job["created_at"]) >= job["created_at"]
+        if question["parent_id"] is None if not first else question["parent_id"] is not None:
+            raise PromiseBroken(f"a turn has its place in the tree (job {job['id']})")
+        if not first and question["parent_id"] not in earlier:
+            raise PromiseBroken(f"a turn stands on the one before it (job {job['id']})")
 
 
 def simulate(seed: int, settings: Settings, truth: Truth, **options: Any) -> World:
