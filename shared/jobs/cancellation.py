@@ -8,6 +8,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.database import direct
 from shared.jobs.closing import Closer
 from shared.jobs.job import Job
 from shared.jobs.leases import Leases
@@ -42,8 +43,7 @@ class Canceller:
             The job as it is afterwards; ``None`` when it had ended before. A job that is held may still be
             stored as succeeded: the commit of its outcome decides.
         """
-        async with self._store.engine.begin() as connection:
-            row = (await connection.execute(_MARK, {"job_id": job_id})).mappings().first()
+        row = (await direct.execute(self._store.engine, _MARK, {"job_id": job_id})).mappings().first()
         if row is None:
             return None
         job = Job.from_row(row)
