@@ -244,8 +244,12 @@ class World:
     async def _calm_down(self) -> None:
         """Long enough for the dead and the frozen to be taken over."""
         for _ in range(self.random.randrange(15, 25)):
+            asked = 0
             while (done := await self._answer_all(able=True)) is not None:
                 await self._after(done)
+                asked += 1
+                if asked > 300:
+                    raise PromiseBroken(f"nobody asks without end: {done}")
             if self.random.random() < 0.3 and (done := self._wake()) is not None:
                 await self._after(done)
             self.loop.now += 0.25
