@@ -142,8 +142,8 @@ def streams_200(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
 def streams_1000(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
     """1,000 concurrent streams of 5 tokens a second on one worker and one gateway process.
 
-    40 begin each second; all run at once before the first one ends. What counts is that nothing is lost, so one
-    run is enough.
+    40 begin each second; all run at once before the first one ends. What counts is that nothing is lost, so
+    one run is enough.
     """
     report = Report("streams-1000x5")
     count, tokens = (300, 60) if quick else (1000, 150)

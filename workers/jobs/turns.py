@@ -71,7 +71,7 @@ async def load_turn(engine: AsyncEngine, job: Job, box: SecretBox, settings: Set
         ValidationError: nothing says which model is to answer.
     """
     payload = job.payload
-    row = await _basis(engine, job)
+    row, branch = await _read(engine, job, settings)
     target = own_target(job, box, settings) or stored_target(row, box, settings)
     controls = ChatControls.model_validate(payload.get("controls", {}))
     model = payload.get("model") or target.settings.model
@@ -83,7 +83,7 @@ async def load_turn(engine: AsyncEngine, job: Job, box: SecretBox, settings: Set
     context_length = _context_length(target, controls, settings)
     # Messages that a client sent itself are its own choice; only what does not fit is left out.
     window = Window() if "messages" in payload else Window(**(row["history"] or {}))
-    history, newest = await _messages(engine, job, window, context_length)
+    history, newest = _messages(job, branch)
     context = TurnContext(
         system_prompt=row["template"],
         history=history,
@@ -165,34 +165,41 @@ def parse_settings(provider: ProviderType, values: Mapping[str, Any]) -> Provide
     return OpenAISettings.model_validate(values)
 
 
-async def _basis(engine: AsyncEngine, job: Job) -> Mapping[str, Any]:
-    found = await direct.execute(
-        engine,
-        _TURN,
-        {
-            "owner_id": job.owner_id,
-            "persona_id": job.payload.get("persona_id"),
-            "connection_id": job.payload.get("connection_id"),
-        },
-    )
-    row: Mapping[str, Any] = found.mappings().one()
-    return row
+async def _read(
+    engine: AsyncEngine, job: Job, settings: Settings
+) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    """What the turn needs beside its messages, and the branch that it answers (newest first), read at once.
+
+    Of a branch at least as much is read as fits.
+    """
+    payload = job.payload
+    names = {
+        "owner_id": job.owner_id,
+        "persona_id": payload.get("persona_id"),
+        "connection_id": payload.get("connection_id"),
+    }
+    bounds = {
+        "leaf": job.user_message_id,
+        "max_messages": MAX_DEPTH,
+        "num_ctx": payload.get("controls", {}).get("num_ctx"),
+        "max_tokens": max(settings.default_context_length, settings.local_model_context, OLLAMA_CONTEXT),
+    }
+    if "messages" in payload:
+        return (await direct.execute(engine, _TURN, names)).mappings().one(), []
+    async with direct.begin(engine) as connection:
+        row = connection.later(_TURN, names)
+        branch = connection.later(_BRANCH, {**names, **bounds})
+    return row.rows.mappings().one(), branch.rows.mappings().all()
 
 
-async def _messages(
-    engine: AsyncEngine, job: Job, window: Window, context_length: int
+def _messages(
+    job: Job, branch: Sequence[Mapping[str, Any]]
 ) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
     """History and what is answered: from the tree, or as the request brought them."""
     if "messages" in job.payload:
         return split_sent([_message(message) for message in job.payload["messages"]])
-    depth = MAX_DEPTH if window.max_messages is None else min(window.max_messages, MAX_DEPTH)
-    rows = await direct.execute(
-        engine,
-        _BRANCH,
-        {"leaf": job.user_message_id, "max_messages": depth, "max_tokens": context_length},
-    )
-    branch = [_message(row) for row in rows.mappings()]
-    return branch[:0:-1], branch[:1]
+    said = [_message(row) for row in branch]
+    return said[:0:-1], said[:1]
 
 
 def split_sent(said: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], Sequence[ChatMessage]]:
