@@ -86,6 +86,8 @@ class GatewayJobs:
     async def running(self) -> AsyncIterator[None]:
         """The time in which jobs are watched."""
         services = [asyncio.create_task(self.hub.run()), asyncio.create_task(self._reaper.run())]
+        for service in services:
+            service.add_done_callback(_report)
         try:
             yield
         finally:
@@ -106,3 +108,10 @@ class GatewayJobs:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("a background task failed", exc_info=error)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A service that ends by itself is a fault: say so, and end the process rather than limp on unseen."""
+    if not task.cancelled():
+        logger.critical("a service of the gateway ended", exc_info=task.exception())
+        os._exit(70)

@@ -221,8 +221,11 @@ def _wait_ended(pid: int, timeout: float) -> bool:
                 return False
             time.sleep(_POLL)
         return True
+    # Unlike select, poll takes descriptors above 1,023.
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
     try:
-        return bool(select.select([descriptor], [], [], max(0.0, timeout))[0]) or _ended(pid)
+        return bool(poller.poll(max(0.0, timeout) * 1000)) or _ended(pid)
     finally:
         os.close(descriptor)
 
