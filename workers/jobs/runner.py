@@ -144,16 +144,14 @@ class JobRunner:
     # One attempt ----------------------------------------------------------------------------------------
 
     async def _run(self, attempt: RunningAttempt) -> str:
-        if attempt.job.answered:
-            attempt.emit(*opening_event(attempt.job))
-            return await self._go_on(attempt)
-        handler = self._handlers[attempt.job.kind]
-        # In line before the writer and the lease, so that Postgres is asked for the turn while they are sent.
-        work = asyncio.create_task(handler.work(attempt))
-        attempt.begin(work)
         attempt.emit(*opening_event(attempt.job))
+        if attempt.job.answered:
+            return await self._go_on(attempt)
         if attempt.job.attempt > 1:
             attempt.emit(EventType.RESTART, {"attempt": attempt.job.attempt})
+        handler = self._handlers[attempt.job.kind]
+        work = asyncio.create_task(handler.work(attempt))
+        attempt.begin(work)
         await asyncio.wait([work])
         if attempt.fenced:
             _retrieve(work)
