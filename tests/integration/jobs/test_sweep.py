@@ -14,6 +14,7 @@ from shared.jobs.states import JobKind, Phase, Status
 from shared.jobs.sweep import SWEEP_LOCK
 from shared.jobs.wakeups import Wakeups
 from shared.settings import Settings
+from tests.integration.jobs.faults import Faults, faulty_redis
 from tests.integration.jobs.house import House, WakeupLog
 
 
@@ -72,6 +73,19 @@ async def test_one_mark_that_cannot_be_carried_out_holds_up_no_other(
     await house.sweep.sweep()
     assert [(await house.job(job.id)).ended for job in jobs] == [False, True, True]
     assert house.wakeups.queued[JobKind.CHAT] == 1
+
+
+async def test_with_redis_away_marked_jobs_are_ended_all_the_same(house: House, redis_url: str) -> None:
+    faults = Faults()
+    client = faulty_redis(redis_url, faults)
+    away = House(house.engine, client, house.settings)
+    job, queued = await house.accepted(), await house.queue(house.ada)
+    await house.do("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job.id)
+    faults.refusing = True
+    assert await away.sweep.sweep()
+    assert (await house.job(job.id)).status is Status.CANCELLED
+    assert away.wakeups.queued[queued.kind] == 1
+    await client.aclose()
 
 
 async def test_flags_of_attempts_that_are_over_are_forgotten(house: House) -> None:
