@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -87,7 +87,7 @@ class Follower:
                 yield list(decided.entries)
                 if is_final(decided.entries[-1], job.kind):
                     return
-                seen_done = seen_done or any(entry.type == EventType.DONE for entry in decided.entries)
+                seen_done = _still_done(seen_done, decided.entries)
             cursor = decided.cursor
             if not decided.entries:
                 # Nothing new: a sign of life.
@@ -97,7 +97,7 @@ class Follower:
                     yield batch
                     return
                 cursor = batch[-1].id
-                seen_done = seen_done or any(entry.type == EventType.DONE for entry in batch)
+                seen_done = _still_done(seen_done, batch)
                 yield batch
 
     async def _live(self, inbox: Inbox, cursor: EventId | None, kind: JobKind) -> AsyncIterator[list[Entry]]:
@@ -135,6 +135,16 @@ class Follower:
         if job is None:
             raise SessionNotFoundError("The session is gone.")
         return job
+
+
+def _still_done(done: bool, entries: Sequence[Entry]) -> bool:
+    """Whether ``done`` came after the last ``restart``, after these entries too."""
+    for entry in entries:
+        if entry.type == EventType.RESTART:
+            done = False
+        elif entry.type == EventType.DONE:
+            done = True
+    return done
 
 
 def _just_ended(job: Job) -> bool:

@@ -103,7 +103,7 @@ class IdempotencyRecord(Base):
     """A request that was answered: the same key gives the same answer, another body is refused."""
 
     __tablename__ = "idempotency_keys"
-    __table_args__ = (Index("ix_idempotency_created", "created_at"),)
+    __table_args__ = (Index("ix_idempotency_created", "created_at"), Index("ix_idempotency_job", "job_id"))
 
     owner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     route: Mapped[str] = mapped_column(String(200), primary_key=True)

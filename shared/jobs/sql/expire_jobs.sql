@@ -2,3 +2,5 @@
 DELETE FROM jobs
 WHERE phase = 'ended' AND conversation_id IS NULL AND kind IN ('chat', 'query')
   AND ended_at < clock_timestamp() - make_interval(secs => :event_retention)
+  -- A repeated request must still find its job.
+  AND NOT EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.job_id = jobs.id)

@@ -316,11 +316,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner_id", "route", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_index("ix_idempotency_created", "idempotency_keys", ["created_at"], unique=False)
+    op.create_index("ix_idempotency_job", "idempotency_keys", ["job_id"], unique=False)
 
 
 def downgrade() -> None:
     """Go back to the version before."""
     op.drop_constraint("fk_conversations_active_message_id", "conversations", type_="foreignkey")
+    op.drop_index("ix_idempotency_job", table_name="idempotency_keys")
     op.drop_index("ix_idempotency_created", table_name="idempotency_keys")
     op.drop_table("idempotency_keys")
     op.drop_table("attempts")
