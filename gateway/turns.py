@@ -95,6 +95,7 @@ class OpenTurn:
         self._state = state
         self._caller = caller
         self.job: Job = acceptance.job
+        self._position = acceptance.position
         self._stack = AsyncExitStack()
         self._inbox: Inbox | None = None
 
@@ -173,6 +174,8 @@ class OpenTurn:
         """How many jobs are before it, while it waits."""
         if self.job.phase not in (Phase.READY, Phase.WAITING):
             return None
+        if self._position is not None:
+            return self._position
         return await self._state.jobs.store.queue_position(self.job.id)
 
     async def _stored(self, warnings: list[dict[str, Any]]) -> Answer:

@@ -28,6 +28,7 @@ from shared.schemas.provider_settings import LOCAL_MODEL_URL
 _BASIS = statement("turn_basis")
 _BUSY = statement("busy")
 _INSERT_JOB = statement("insert_job")
+_POSITION = statement("queue_position")
 _MARK = statement("mark_cancelled")
 _CONVERSATION = text(
     "SELECT id, persona_id, connection_id, model, active_message_id FROM conversations "
@@ -102,7 +103,11 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
         )
         if turn.once is not None:
             connection.later(_NAME_JOB, {**_once(turn), "job_id": turn.id})
-    return Acceptance(Job.from_row(inserted.rows.mappings().one()), interrupted=interrupted)
+        position = connection.later(_POSITION, {"job_id": turn.id})
+    job = Job.from_row(inserted.rows.mappings().one())
+    # Where turns are interrupted it will be another one in a moment.
+    place = None if interrupted else position.rows.scalar()
+    return Acceptance(job, interrupted=interrupted, position=place)
 
 
 async def insert_job(connection: Connection, **columns: Any) -> Job:

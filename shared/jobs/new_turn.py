@@ -75,3 +75,5 @@ class Acceptance:
     joined: bool = False
     #: Turns that were marked for cancelling to make way (``interrupt``), to be carried out now.
     interrupted: tuple[Job, ...] = ()
+    #: How many jobs were before it, where that was asked with the commit.
+    position: int | None = None
