@@ -76,22 +76,24 @@ class Keeper:
             renewing[lease].known_at = asked_at
         for lease in renewal.flagged:
             self._runner.cancel(lease)
-        for lease in renewal.missing:
-            await self._put_back_or_stop(lease)
+        if renewal.missing:
+            await self._put_back_or_stop(renewal.missing)
         await self._permits.renew()
 
-    async def _put_back_or_stop(self, lease: str) -> None:
-        attempt = self._runner.running.get(lease)
-        if attempt is None or attempt.ended:
-            return
+    async def _put_back_or_stop(self, missing: list[str]) -> None:
+        """Put back what Redis lost, all of it at once: after a Redis that was emptied every lease is missing,
+        and those who watch give each a TTL only.
+        """
+        running = self._runner.running
         try:
-            mine = await self._store.holds(*parse_lease_member(lease))
+            held = set(await self._store.held())
         except (SQLAlchemyError, OSError):
             return
-        if mine:
-            await self._leases.hold([lease])
-        elif not attempt.ended:
-            attempt.stop(StopReason.FENCED)
+        mine = [lease for lease in missing if lease in running and not running[lease].ended]
+        await self._leases.hold([lease for lease in mine if parse_lease_member(lease) in held])
+        for lease in mine:
+            if parse_lease_member(lease) not in held and lease in running:
+                running[lease].stop(StopReason.FENCED)
 
     async def listen(self) -> None:
         """Hear who cancels what, until cancelled; a lost message is made up by the next renewal."""
