@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 #: Suspects are looked for this often, as a part of the leases' TTL.
 FIND_EVERY = 1 / 6
 
-#: Looks are this much closer than they must be, so that a busy event loop does not tear the watch.
-SOONER = 1 / 2
-
 
 class Reaper:
     """Watches all leases; condemns those that were not renewed for a whole TTL.

@@ -83,10 +83,6 @@ class Sweep:
                 await self.top_up()
         return True
 
-    async def find_suspects(self) -> None:
-        """Have the reaper watch the running rows that have no lease."""
-        await self._reaper.find_suspects()
-
     async def _held(self) -> set[str]:
         return {lease_member(job_id, attempt) for job_id, attempt in await self._store.held()}
 

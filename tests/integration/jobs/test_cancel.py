@@ -155,7 +155,7 @@ async def test_a_closer_that_dies_leaves_nothing_behind_for_ever(house: House) -
     await house.do("UPDATE jobs SET cancel_requested_at = now()")
     taken = await house.store.take(await house.job(job.id), "closer")
     assert taken is not None
-    await house.sweep.find_suspects()
+    await house.reaper.find_suspects()
     assert house.reaper.suspects == {taken.lease}
     for _ in range(8):
         await house.reaper.look()

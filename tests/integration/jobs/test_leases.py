@@ -114,7 +114,7 @@ async def test_an_emptied_redis_condemns_nobody_who_puts_the_lease_back(house: H
     job = await held(house)
     assert await looks(house, TTL * 0.9) == []
     await house.redis.flushall()
-    await house.sweep.find_suspects()
+    await house.reaper.find_suspects()
     assert house.reaper.suspects == {job.lease}
     assert await looks(house, TTL * 0.9) == []
     await house.leases.hold([job.lease])
@@ -125,7 +125,7 @@ async def test_an_attempt_without_a_lease_is_condemned_after_the_sweep_found_it(
     """Its worker died, and Redis lost the lease."""
     job = await house.claimed()
     assert await looks(house, 3 * TTL) == []
-    await house.sweep.find_suspects()
+    await house.reaper.find_suspects()
     assert await looks(house, TTL) == []
     assert await looks(house, 2 * PAUSE) == [job.lease]
     assert (await house.job(job.id)).phase is Phase.READY

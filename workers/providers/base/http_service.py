@@ -57,6 +57,9 @@ class StreamParser(Protocol[Taken]):
 class HttpProviderService(BaseProviderService):
     """A provider behind a :class:`ProviderHttpClient`."""
 
+    #: Where chats are sent, below the provider's address.
+    _chat_path: str
+
     def __init__(self, client: ProviderHttpClient) -> None:
         self._client = client
 
@@ -104,6 +107,17 @@ class HttpProviderService(BaseProviderService):
         self, request: ChatRequest, answer: ProviderAnswer
     ) -> tuple[StreamDecoder[Any], StreamParser[Any]]:
         """The two halves that read the stream of this provider."""
+
+    def _chat_call(self, request: ChatRequest, *, stream: bool) -> ProviderCall:
+        """The call that answers ``request``."""
+        return self._call(
+            request.settings,
+            self._chat_path,
+            request.timeouts,
+            payload=self.build_request(request, stream=stream),
+            model=request.model,
+            streamed=stream,
+        )
 
     @abstractmethod
     def _call(

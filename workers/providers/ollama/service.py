@@ -32,13 +32,12 @@ from workers.providers.ollama.response_parser import (
     parse_response,
 )
 
-_CHAT = "/api/chat"
-
 
 class OllamaService(HttpProviderService):
     """Ollama's native API."""
 
     provider_type = ProviderType.OLLAMA
+    _chat_path = "/api/chat"
     settings_type = OllamaSettings
 
     def build_request(self, request: ChatRequest, *, stream: bool = True) -> dict[str, Any]:
@@ -124,16 +123,6 @@ class OllamaService(HttpProviderService):
             content_type=answer.content_type,
         )
         return LineDecoder(), parser
-
-    def _chat_call(self, request: ChatRequest, *, stream: bool) -> ProviderCall:
-        return self._call(
-            request.settings,
-            _CHAT,
-            request.timeouts,
-            payload=self.build_request(request, stream=stream),
-            model=request.model,
-            streamed=stream,
-        )
 
     def _call(
         self,

@@ -30,13 +30,12 @@ from workers.providers.base.timeouts import CallTimeouts
 from workers.providers.openai.request_builder import build_payload
 from workers.providers.openai.response_parser import OpenAIStreamParser, parse_models, parse_response
 
-_CHAT = "/chat/completions"
-
 
 class OpenAIService(HttpProviderService):
     """OpenAI chat completions with any base URL."""
 
     provider_type = ProviderType.OPENAI
+    _chat_path = "/chat/completions"
     settings_type = OpenAISettings
 
     def build_request(self, request: ChatRequest, *, stream: bool = True) -> dict[str, Any]:
@@ -94,16 +93,6 @@ class OpenAIService(HttpProviderService):
         parser = OpenAIStreamParser(model=request.model, secrets=secrets, content_type=answer.content_type)
         decoder: StreamDecoder[ServerSentEvent] = SSEParser()
         return decoder, parser
-
-    def _chat_call(self, request: ChatRequest, *, stream: bool) -> ProviderCall:
-        return self._call(
-            request.settings,
-            _CHAT,
-            request.timeouts,
-            payload=self.build_request(request, stream=stream),
-            model=request.model,
-            streamed=stream,
-        )
 
     def _call(
         self,
