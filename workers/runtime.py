@@ -147,7 +147,7 @@ class Runtime:
         )
         self._resources.push_async_callback(watching.redis.aclose)
         reaper = Reaper(store, watching, wakeups, self._loop.time)
-        sweep = Sweep(store, watching, wakeups, reaper, canceller, settings)
+        sweep = Sweep(store, watching, wakeups, canceller, settings)
         keeping = (writer.run(), keeper.keep(), keeper.listen())
         healing = (reaper.run(), sweep.run())
         for service in (*keeping, *healing):

@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.jobs.cancellation import Canceller
 from shared.jobs.job import lease_member
 from shared.jobs.leases import Leases
-from shared.jobs.reaper import Reaper
 from shared.jobs.statements import statement
 from shared.jobs.store import JobStore
 from shared.jobs.wakeups import Wakeups
@@ -41,14 +40,12 @@ class Sweep:
         store: JobStore,
         leases: Leases,
         wakeups: Wakeups,
-        reaper: Reaper,
         canceller: Canceller,
         settings: Settings,
     ) -> None:
         self._store = store
         self._leases = leases
         self._wakeups = wakeups
-        self._reaper = reaper
         self._canceller = canceller
         self._settings = settings
 

@@ -97,7 +97,7 @@ class House:
         self.closer = Closer(self.store, self.log, wakeups, "closer", settings.event_retention)
         self.canceller = Canceller(self.store, self.leases, redis, self.closer, settings.namespace)
         self.reaper = Reaper(self.store, self.leases, wakeups, self.clock)
-        self.sweep = Sweep(self.store, self.leases, wakeups, self.reaper, self.canceller, settings)
+        self.sweep = Sweep(self.store, self.leases, wakeups, self.canceller, settings)
         self.ada: UUID
 
     def writer(self) -> EventWriter:

@@ -155,7 +155,7 @@ class Worker(Process):
         )
         permits = Permits(self.redis, settings.namespace, settings.lease_ttl)
         self.keeper = Keeper(self.runner, self.store, self.leases, permits, self.redis, settings.namespace)
-        self.sweep = Sweep(self.store, self.leases, self.wakeups, self.reaper, self.canceller, settings)
+        self.sweep = Sweep(self.store, self.leases, self.wakeups, self.canceller, settings)
         services = [self.writer.run(), self.keeper.keep(), self.reaper.run(), self.sweep.run()]
         if hasattr(self.sweep, "watch"):
             services.append(self.sweep.watch())
