@@ -93,6 +93,31 @@ class Settings(BaseSettings):
     #: Calls that it runs at once.
     local_model_slots: int = Field(2, ge=1)
 
+    # Scripts ----------------------------------------------------------------------------------------
+    #: CPU time of one run of a script.
+    script_cpu: float = Field(2.0, gt=0)
+    #: Wall time between two calls of ``ctx`` functions.
+    script_between_calls: float = Field(5.0, gt=0)
+    #: Wall time of a whole run, its model calls included.
+    script_total: float = Field(60.0, gt=0)
+    #: Memory that a run may add to its process.
+    script_memory: int = Field(128 * 1024 * 1024, ge=16 * 1024 * 1024)
+    #: What a run may print and publish, in bytes.
+    script_output: int = Field(256 * 1024, ge=1024)
+    #: Calls of ``ctx`` functions in one run, and the most bytes of one call.
+    script_calls: int = Field(200, ge=0)
+    script_payload: int = Field(1024 * 1024, ge=1024)
+    #: Script processes that one worker process has at once.
+    script_processes: int = Field(16, ge=1)
+    #: More places, for modules that a script runs: scripts that wait for scripts cannot lock up.
+    script_reserved: int = Field(4, ge=1)
+    #: How deep ``run_module`` nests.
+    script_nesting: int = Field(3, ge=1, le=10)
+    #: Seconds that one trigger's regular expression may search.
+    trigger_timeout: float = Field(0.05, gt=0)
+    #: How deep modules' contents nest.
+    module_depth: int = Field(10, ge=1, le=100)
+
     # One machine (`parley up`) ------------------------------------------------------------------------
     #: A GGUF file to serve instead of the model that is fetched.
     local_model_path: Path | None = None
