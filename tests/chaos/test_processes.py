@@ -100,8 +100,10 @@ async def test_a_worker_told_to_stop_hands_over_within_1_s_of_its_grace(run_syst
             any(told_at < (row.finished_at or 0) and row.outcome == "succeeded" for row in short_turns),
             "short turns finish within the grace",
         )
+        # Ending a job that was cancelled takes an attempt too, and any process may do it.
+        claimed = [row for row in mine if row.outcome != "cancelled"]
         system.require(
-            not any(row.started_at > told_at + 0.5 for row in mine), "a worker that stops claims nothing"
+            not any(row.started_at > told_at + 0.5 for row in claimed), "a worker that stops claims nothing"
         )
         system.require(delays.taken[-1] <= HANDED_OVER_WITHIN, "handed over within 1 s of the grace")
         ended = await asyncio.to_thread(leaving.child.wait, 10.0)
