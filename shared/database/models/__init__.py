@@ -6,6 +6,9 @@ from shared.database.models.chat import Conversation, Message, Persona, PersonaI
 from shared.database.models.connection import Connection
 from shared.database.models.identity import ApiKey, User
 from shared.database.models.job import Attempt, IdempotencyRecord, Job
+from shared.database.models.memory import Memory
+from shared.database.models.module import Module, ModuleState
+from shared.database.models.trace import TurnTrace
 
 __all__ = [
     "ApiKey",
@@ -16,8 +19,12 @@ __all__ = [
     "Conversation",
     "IdempotencyRecord",
     "Job",
+    "Memory",
     "Message",
+    "Module",
+    "ModuleState",
     "Persona",
     "PersonaImage",
+    "TurnTrace",
     "User",
 ]

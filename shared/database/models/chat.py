@@ -39,6 +39,8 @@ class Persona(Identified, Dated, Base):
     image: Mapped[dict[str, Any] | None]
     extra_data: Mapped[dict[str, Any]] = mapped_column(default=dict)
     is_active: Mapped[bool] = mapped_column(default=True)
+    #: The modules that its template names.
+    module_names: Mapped[list[str]] = mapped_column(default=list, server_default="{}")
 
 
 class PersonaImage(Base):

@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("image", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("extra_data", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("module_names", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -317,10 +318,176 @@ def upgrade() -> None:
     )
     op.create_index("ix_idempotency_created", "idempotency_keys", ["created_at"], unique=False)
     op.create_index("ix_idempotency_job", "idempotency_keys", ["job_id"], unique=False)
+    op.create_table(
+        "modules",
+        sa.Column("owner_id", sa.UUID(), nullable=False),
+        sa.Column("name", sa.String(length=50), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("content", sa.Text(), nullable=True),
+        sa.Column("type", sa.String(length=10), nullable=False),
+        sa.Column("script", sa.Text(), nullable=True),
+        sa.Column("execution_context", sa.String(length=20), nullable=False),
+        sa.Column("trigger_pattern", sa.String(length=500), nullable=True),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("fallback", sa.Text(), nullable=True),
+        sa.Column("state_scope", sa.String(length=20), nullable=False),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("requires_ai_inference", sa.Boolean(), nullable=False),
+        sa.Column("script_analysis", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("module_names", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
+        sa.Column("id", sa.UUID(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("(type = 'advanced') = (script IS NOT NULL)", name=op.f("ck_modules_script")),
+        sa.CheckConstraint(
+            "execution_context IN ('IMMEDIATE', 'POST_RESPONSE', 'ON_DEMAND')",
+            name=op.f("ck_modules_execution_context"),
+        ),
+        sa.CheckConstraint("state_scope IN ('conversation', 'persona')", name=op.f("ck_modules_state_scope")),
+        sa.CheckConstraint("type IN ('simple', 'advanced')", name=op.f("ck_modules_type")),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_modules_owner_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_modules")),
+        sa.UniqueConstraint("owner_id", "name", name=op.f("uq_modules_owner_id_name")),
+    )
+    op.create_index("ix_modules_owner", "modules", ["owner_id", "created_at", "id"], unique=False)
+    op.create_table(
+        "module_states",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("owner_id", sa.UUID(), nullable=False),
+        sa.Column("module_id", sa.UUID(), nullable=False),
+        sa.Column("persona_id", sa.UUID(), nullable=True),
+        sa.Column("conversation_id", sa.UUID(), nullable=True),
+        sa.Column("message_id", sa.UUID(), nullable=True),
+        sa.Column("job_id", sa.UUID(), nullable=False),
+        sa.Column("stage", sa.Integer(), nullable=False),
+        sa.Column("scope", sa.String(length=20), nullable=False),
+        sa.Column("variables", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("details", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint(
+            "CASE scope WHEN 'conversation' THEN conversation_id IS NOT NULL AND message_id IS NOT NULL "
+            "AND persona_id IS NULL WHEN 'persona' THEN persona_id IS NOT NULL AND conversation_id IS NULL "
+            "AND message_id IS NULL ELSE false END",
+            name=op.f("ck_module_states_scope"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"],
+            ["conversations.id"],
+            name=op.f("fk_module_states_conversation_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name=op.f("fk_module_states_message_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["module_id"], ["modules.id"], name=op.f("fk_module_states_module_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_module_states_owner_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["persona_id"], ["personas.id"], name=op.f("fk_module_states_persona_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_module_states")),
+        sa.UniqueConstraint(
+            "job_id", "module_id", "stage", name=op.f("uq_module_states_job_id_module_id_stage")
+        ),
+    )
+    op.create_index(
+        "ix_module_states_conversation", "module_states", ["conversation_id", "module_id", "id"], unique=False
+    )
+    op.create_index("ix_module_states_message", "module_states", ["message_id"], unique=False)
+    op.create_index("ix_module_states_module", "module_states", ["module_id"], unique=False)
+    op.create_index(
+        "ix_module_states_persona", "module_states", ["persona_id", "module_id", "id"], unique=False
+    )
+    op.create_table(
+        "memories",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("conversation_id", sa.UUID(), nullable=False),
+        sa.Column("message_id", sa.UUID(), nullable=False),
+        sa.Column("job_id", sa.UUID(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=True),
+        sa.Column("content", sa.Text(), nullable=True),
+        sa.Column("message_range", sa.String(length=100), nullable=True),
+        sa.Column("message_count", sa.Integer(), nullable=True),
+        sa.Column("first_message_id", sa.String(length=100), nullable=True),
+        sa.Column("key", sa.String(length=200), nullable=True),
+        sa.Column("value", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint(
+            "CASE kind WHEN 'stored' THEN sequence IS NOT NULL AND content IS NOT NULL "
+            "WHEN 'remembered' THEN key IS NOT NULL AND value IS NOT NULL "
+            "WHEN 'cleared' THEN true ELSE false END",
+            name=op.f("ck_memories_kind"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"],
+            ["conversations.id"],
+            name=op.f("fk_memories_conversation_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["message_id"], ["messages.id"], name=op.f("fk_memories_message_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_memories")),
+    )
+    op.create_index("ix_memories_message", "memories", ["message_id"], unique=False)
+    op.create_index("ux_memories_sequence", "memories", ["conversation_id", "sequence"], unique=True)
+    op.create_table(
+        "turn_traces",
+        sa.Column("job_id", sa.UUID(), nullable=False),
+        sa.Column("owner_id", sa.UUID(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("trace", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_turn_traces_job_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["owner_id"], ["users.id"], name=op.f("fk_turn_traces_owner_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_turn_traces")),
+    )
 
 
 def downgrade() -> None:
     """Go back to the version before."""
+    op.drop_table("turn_traces")
+    op.drop_index("ux_memories_sequence", table_name="memories")
+    op.drop_index("ix_memories_message", table_name="memories")
+    op.drop_table("memories")
+    op.drop_index("ix_module_states_persona", table_name="module_states")
+    op.drop_index("ix_module_states_module", table_name="module_states")
+    op.drop_index("ix_module_states_message", table_name="module_states")
+    op.drop_index("ix_module_states_conversation", table_name="module_states")
+    op.drop_table("module_states")
+    op.drop_index("ix_modules_owner", table_name="modules")
+    op.drop_table("modules")
     op.drop_constraint("fk_conversations_active_message_id", "conversations", type_="foreignkey")
     op.drop_index("ix_idempotency_job", table_name="idempotency_keys")
     op.drop_index("ix_idempotency_created", table_name="idempotency_keys")

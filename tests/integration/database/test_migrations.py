@@ -1,0 +1,47 @@
+"""The migrations lead to the tables of the models, and back to nothing."""
+
+from __future__ import annotations
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, create_engine, inspect, pool, text
+
+from shared.database import migrate
+from shared.database.models import Base
+
+
+@pytest.fixture
+def engine(empty_database_url: str) -> Engine:
+    return create_engine(empty_database_url, poolclass=pool.NullPool)
+
+
+def checks(connection: Connection) -> dict[str, set[tuple[str, str]]]:
+    """The check constraints of every table, which Alembic does not compare."""
+    inspector = inspect(connection)
+    return {
+        table: {(str(c["name"]), c["sqltext"]) for c in inspector.get_check_constraints(table)}
+        for table in Base.metadata.tables
+    }
+
+
+def test_a_migrated_database_has_the_tables_of_the_models(empty_database_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+        migrated = checks(connection)
+        # The same from the models, for what Alembic does not look at.
+        connection.execute(text("CREATE SCHEMA other"))
+        connection.execute(text("SET search_path TO other"))
+        Base.metadata.create_all(connection)
+        assert checks(connection) == migrated
+        connection.rollback()
+
+
+def test_downgrading_leaves_nothing(empty_database_url: str, engine: Engine) -> None:
+    migrate.upgrade(empty_database_url)
+    command.downgrade(migrate.config(empty_database_url), "base")
+    with engine.connect() as connection:
+        assert set(inspect(connection).get_table_names()) == {"alembic_version"}
