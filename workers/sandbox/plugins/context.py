@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.schemas.controls import ChatControls
-from workers.sandbox.plugins.errors import CallError
+from workers.sandbox.plugins.errors import CallError, generation_error
 from workers.sandbox.plugins.ports import (
     Generator,
     InfoReader,
@@ -60,11 +60,11 @@ class ModelCalls:
         """Count one call.
 
         Raises:
-            CallError: ``LimitError``, when the turn's calls are used up.
+            CallError: ``GenerationError``, when the turn's calls are used up.
         """
         if self.made >= self.limit:
-            raise CallError(
-                "LimitError",
+            raise generation_error(
+                "model_calls_exceeded",
                 f"{function}(): the scripts of a turn may make {self.limit} model calls, and made them; "
                 "keep results in variables and generate anew only when something changed",
             )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+#: Characters of a message.
+MAX_TEXT = 1000
+
 
 class CallError(Exception):
     """A call of a ``ctx`` function that was refused or failed.
 
     Attributes:
         type: the exception that the script sees: the name of a builtin (``ValueError``, ``TypeError``,
-            ``LookupError``, ``PermissionError``, ``RuntimeError``), ``LimitError`` or ``GenerationError``.
+            ``LookupError``, ``PermissionError``, …), ``GenerationError``, or ``LimitError``, which ends the
+            script.
         message: what went wrong and the remedy; holds no secret and no inner address.
         code: for ``GenerationError`` the stable code of the failure (``provider_timeout``, …); it stands at
             the head of ``message``, too.
@@ -16,9 +20,14 @@ class CallError(Exception):
 
     def __init__(self, type: str, message: str, code: str | None = None) -> None:
         self.type = type
-        self.message = message
+        self.message = message if len(message) <= MAX_TEXT else message[: MAX_TEXT - 1] + "…"
         self.code = code
-        super().__init__(f"{type}: {message}")
+        super().__init__(f"{type}: {self.message}")
+
+
+def generation_error(code: str, message: str) -> CallError:
+    """What a script catches as ``ctx.GenerationError``."""
+    return CallError("GenerationError", f"{code}: {message}", code)
 
 
 class GenerationFailed(Exception):  # noqa: N818 - the name of the outcome, as the port tells it

@@ -100,13 +100,10 @@ class PluginFunction:
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             wrong_type = first["type"].endswith(("_type", "_from_float", "is_instance_of"))
-            shown = repr(value)
-            if len(shown) > SHOWN:
-                shown = shown[:SHOWN] + "…"
             raise CallError(
                 "TypeError" if wrong_type else "ValueError",
                 f"{self.name}(): argument {name}: {first['msg'][:1].lower()}{first['msg'][1:]}, "
-                f"got {shown} ({type(value).__name__}); {self._remedy}",
+                f"got {_shown(value)}; {self._remedy}",
             ) from None
 
     @property
@@ -182,7 +179,18 @@ def plugin_registry() -> PluginRegistry:
     return PluginRegistry(_declared)
 
 
+def _shown(value: Any) -> str:
+    kind = type(value).__name__
+    if isinstance(value, str):
+        return f"{value[:SHOWN]!r}{'…' if len(value) > SHOWN else ''} ({kind})"
+    if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 10**SHOWN):
+        return f"{value} ({kind})"
+    return f"a value of type {kind}"
+
+
 def _type(annotation: Any) -> str:
+    if annotation is type(None):
+        return "None"
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return inspect.formatannotation(annotation).replace("typing.", "")
