@@ -79,11 +79,25 @@ class ConnectionNotFoundError(NotFoundError):
     title = "Connection not found"
 
 
+class UnknownModuleError(NotFoundError):
+    """No such module of this caller."""
+
+    code = "module_not_found"
+    title = "Module not found"
+
+
 class SessionNotFoundError(NotFoundError):
     """No such job of this caller."""
 
     code = "session_not_found"
     title = "Session not found"
+
+
+class TraceNotFoundError(NotFoundError):
+    """The turn has left no trace: it has not begun, or none is kept any more."""
+
+    code = "trace_not_found"
+    title = "The turn has no trace"
 
 
 class ModelNotFoundError(ParleyError):
@@ -156,6 +170,14 @@ class NoWorkerError(ParleyError):
     code = "no_worker"
     status = 503
     title = "No worker answered"
+
+
+class ScriptsRefusedError(ParleyError):
+    """Scripts cannot be confined on the machine of the worker that answered, so that none runs there."""
+
+    code = "scripts_refused"
+    status = 503
+    title = "Scripts are refused on this machine"
 
 
 class NotReadyError(ParleyError):

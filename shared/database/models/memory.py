@@ -40,11 +40,11 @@ class Memory(Base):
     sequence: Mapped[int | None]
     content: Mapped[str | None] = mapped_column(Text)
     #: Which messages it stands for, as the script says (``25-35``).
-    message_range: Mapped[str | None] = mapped_column(String(100))
+    message_range: Mapped[str | None] = mapped_column(Text)
     #: Messages in the conversation when it was stored.
-    message_count: Mapped[int | None]
+    message_count: Mapped[int | None] = mapped_column(BigInteger)
     #: The first message that it stands for: an id, as the script says.
-    first_message_id: Mapped[str | None] = mapped_column(String(100))
-    key: Mapped[str | None] = mapped_column(String(200))
+    first_message_id: Mapped[str | None] = mapped_column(Text)
+    key: Mapped[str | None] = mapped_column(Text)
     value: Mapped[Any | None] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, null, select, tuple_
+from sqlalchemy import delete, null, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.models import Persona, PersonaImage
-from shared.errors import NameTakenError, PersonaNotFoundError
+from shared.database.repositories import owned
+from shared.errors import PersonaNotFoundError
+from shared.schemas import template
 from shared.schemas.page import Position
 
 
@@ -26,6 +27,7 @@ async def create(session: AsyncSession, owner_id: uuid.UUID, values: Mapping[str
     persona = Persona(
         owner_id=owner_id, **{name: value for name, value in values.items() if value is not None}
     )
+    persona.module_names = template.names(persona.template)
     session.add(persona)
     await _flush(session)
     return persona
@@ -39,13 +41,7 @@ async def get(
     Raises:
         PersonaNotFoundError: there is none.
     """
-    query = select(Persona).where(Persona.id == persona_id, Persona.owner_id == owner_id)
-    if lock:
-        query = query.with_for_update(key_share=True)
-    persona = await session.scalar(query)
-    if persona is None:
-        raise PersonaNotFoundError
-    return persona
+    return await owned.get(session, Persona, owner_id, persona_id, PersonaNotFoundError, lock=lock)
 
 
 async def list_(
@@ -60,10 +56,7 @@ async def list_(
     query = select(Persona).where(Persona.owner_id == owner_id)
     if active_only:
         query = query.where(Persona.is_active)
-    if after is not None:
-        query = query.where(tuple_(Persona.created_at, Persona.id) < tuple_(*after))
-    query = query.order_by(Persona.created_at.desc(), Persona.id.desc()).limit(limit)
-    return (await session.scalars(query)).all()
+    return await owned.page(session, query, Persona, limit=limit, after=after)
 
 
 async def update(session: AsyncSession, persona: Persona, changes: Mapping[str, Any]) -> None:
@@ -72,9 +65,8 @@ async def update(session: AsyncSession, persona: Persona, changes: Mapping[str, 
     Raises:
         NameTakenError: the owner has another one of that name.
     """
-    for name, value in changes.items():
-        # A plain None in a JSON column would become JSON's null instead of SQL's.
-        setattr(persona, name, null() if value is None and name == "history" else value)
+    owned.assign(persona, changes)
+    persona.module_names = template.names(persona.template)
     await _flush(session)
     await session.refresh(persona)
 
@@ -127,10 +119,4 @@ async def remove_image(session: AsyncSession, persona: Persona) -> None:
 
 
 async def _flush(session: AsyncSession) -> None:
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise NameTakenError(
-            "you have a persona of this name; choose another",
-            errors=[{"field": "name", "message": "is taken"}],
-        ) from error
+    await owned.flush(session, "persona", "uq_personas_owner_id_name")
