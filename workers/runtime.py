@@ -128,7 +128,6 @@ class Runtime:
             closer=closer,
             handlers={
                 JobKind.CHAT: ChatHandler(
-                    engine=engine,
                     box=box,
                     settings=settings,
                     client=client,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -41,9 +41,11 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     ended_at: datetime | None
+    #: What the claim read along for whoever runs the job.
+    brought: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def from_row(cls, row: RowMapping | Mapping[str, Any]) -> Job:
+    def from_row(cls, row: RowMapping | Mapping[str, Any], *, brought: dict[str, Any] | None = None) -> Job:
         """The job in a row that was read with ``SELECT *`` or ``RETURNING *``."""
         post_response = row["post_response"]
         return cls(
@@ -70,6 +72,7 @@ class Job:
             started_at=row["started_at"],
             finished_at=row["finished_at"],
             ended_at=row["ended_at"],
+            brought=brought,
         )
 
     @property

@@ -12,9 +12,14 @@ _SQL = Path(__file__).parent / "sql"
 _LUA = Path(__file__).parent / "lua"
 
 
+def sql(name: str) -> str:
+    """The text of ``sql/<name>.sql``."""
+    return (_SQL / f"{name}.sql").read_text()
+
+
 def statement(name: str) -> TextClause:
     """The statement in ``sql/<name>.sql``."""
-    return text((_SQL / f"{name}.sql").read_text())
+    return text(sql(name))
 
 
 def script(name: str) -> str:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
 from shared.errors import SessionNotFoundError
 from shared.jobs.job import Job
-from shared.jobs.statements import as_json, statement
+from shared.jobs.statements import as_json, sql, statement
 from shared.jobs.states import JobKind, Outcome, Phase, PostResponse, Status
 
-_CLAIM_FAIR = statement("claim_fair")
-_CLAIM_OLDEST = statement("claim_oldest")
+CLAIM_FAIR = sql("claim_fair")
+CLAIM_OLDEST = sql("claim_oldest")
+_CLAIM_PICKED = sql("claim_picked")
 _RUNNABLE = statement("runnable")
 _POSITION = statement("queue_position")
 _TAKE = statement("take_attempt")
@@ -44,6 +46,20 @@ class Activated:
 
     job_id: UUID
     kind: JobKind
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """What a claim brings along: read in the claim's own round trip, it costs the turn a fifth of what it
+    would alone.
+
+    Attributes:
+        query: SQL of one row with one column ``brought``; ``claimed`` is the job's row in it.
+        parameters: its parameters; ``kind`` and ``worker`` are the claim's.
+    """
+
+    query: str
+    parameters: Mapping[str, Any]
 
 
 class FencedTransaction:
@@ -95,6 +111,14 @@ class FencedTransaction:
         )
 
 
+@functools.cache
+def claim_statement(picked: str, along: str | None) -> TextClause:
+    """The claim of the job that ``picked`` finds, with what ``along`` reads of it."""
+    behind = "" if along is None else f" CROSS JOIN LATERAL ({along}) along"
+    columns = "claimed.*" if along is None else "claimed.*, along.brought"
+    return text(f"{picked},\n{_CLAIM_PICKED}\nSELECT {columns} FROM claimed{behind}")
+
+
 class JobStore:
     """Jobs in Postgres."""
 
@@ -117,16 +141,19 @@ class JobStore:
             raise SessionNotFoundError("There is no such session.")
         return job
 
-    async def claim(self, kind: JobKind, worker: str) -> Job | None:
+    async def claim(self, kind: JobKind, worker: str, along: Along | None = None) -> Job | None:
         """Take the next attempt at the fairest runnable job of ``kind``; ``None`` when there is none.
 
-        The owner with the fewest running jobs of the kind comes first, then the oldest job.
+        The owner with the fewest running jobs of the kind comes first, then the oldest job. What ``along``
+        reads is the job's ``brought``.
         """
-        parameters = {"kind": kind, "worker": worker}
-        row = (await direct.execute(self.engine, _CLAIM_FAIR, parameters)).mappings().first()
-        if row is None:
-            row = (await direct.execute(self.engine, _CLAIM_OLDEST, parameters)).mappings().first()
-        return None if row is None else Job.from_row(row)
+        parameters = {"kind": kind, "worker": worker, **(along.parameters if along else {})}
+        for picked in (CLAIM_FAIR, CLAIM_OLDEST):
+            query = claim_statement(picked, along.query if along else None)
+            row = (await direct.execute(self.engine, query, parameters)).mappings().first()
+            if row is not None:
+                return Job.from_row(row, brought=row["brought"] if along else None)
+        return None
 
     async def holds(self, job_id: UUID, attempt: int) -> bool:
         """Whether ``attempt`` is the job's newest and the job is held by it."""

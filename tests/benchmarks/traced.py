@@ -126,8 +126,8 @@ def trace_worker() -> None:
 
     begun: ContextVar[tuple[int, int]] = ContextVar("begun", default=(0, 0))
 
-    async def claim(self: Any, kind: Any, worker: str) -> Any:
-        job = await claim_inner(self, kind, worker)
+    async def claim(self: Any, *arguments: Any) -> Any:
+        job = await claim_inner(self, *arguments)
         if job is not None:
             thread, coroutine = begun.get()
             mark("wake-up taken", job.id, thread)
@@ -135,9 +135,9 @@ def trace_worker() -> None:
             mark("claimed", job.id)
         return job
 
-    async def load_turn(inner: Any, engine: Any, job: Any, *rest: Any) -> Any:
+    def load_turn(inner: Any, job: Any, *rest: Any) -> Any:
         job_of.set(str(job.id))
-        turn = await inner(engine, job, *rest)
+        turn = inner(job, *rest)
         mark("turn loaded", job.id)
         return turn
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
 from shared.jobs.permits import Permits
+from shared.jobs.store import Along
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.chat.accumulator import StreamingAccumulator
 from workers.chat.turn import ANSWER_STAGE, stream_answer
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
-from workers.jobs.turns import Turn, load_turn
+from workers.jobs.turns import Turn, brought_along, load_turn
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.factory import ProviderFactory
 
@@ -48,7 +47,6 @@ class ChatHandler:
     """Answers turns.
 
     Args:
-        engine: Postgres.
         box: decrypts the keys of connections.
         settings: the settings.
         client: the provider client of this process.
@@ -60,7 +58,6 @@ class ChatHandler:
     def __init__(
         self,
         *,
-        engine: AsyncEngine,
         box: SecretBox,
         settings: Settings,
         client: ProviderHttpClient,
@@ -68,7 +65,6 @@ class ChatHandler:
         enter_stage: Callable[[Job, int], None],
         stages: Sequence[StageAfterAnswer] = (),
     ) -> None:
-        self._engine = engine
         self._box = box
         self._settings = settings
         self._client = client
@@ -76,12 +72,13 @@ class ChatHandler:
         self._enter_stage = enter_stage
         self._stages = stages
         self._progress: dict[str, _Progress] = {}
+        self.along: Along | None = brought_along(settings)
 
     async def work(self, attempt: RunningAttempt) -> Work:
         """Load the turn and have the model answer."""
         progress = self._progress[attempt.job.lease] = _Progress()
         self._enter_stage(attempt.job, ANSWER_STAGE)
-        turn = progress.turn = await load_turn(self._engine, attempt.job, self._box, self._settings)
+        turn = progress.turn = load_turn(attempt.job, self._box, self._settings)
         provider = ProviderFactory.create_provider(turn.target.provider, self._client)
         target = turn.target
         permit = self._permits.permit(target.connection_id, target.max_in_flight, attempt.job.lease)

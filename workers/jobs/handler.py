@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.jobs.messages import Reply
+from shared.jobs.store import Along
 from workers.jobs.running import RunningAttempt
 
 
@@ -20,6 +21,9 @@ class Work:
 
 class Handler(Protocol):
     """Does the work of one kind of job."""
+
+    #: What the claim of such a job brings along, as the job's ``brought``.
+    along: Along | None
 
     async def work(self, attempt: RunningAttempt) -> Work:
         """Do it: for a chat, stages 1 to 3.

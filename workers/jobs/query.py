@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.errors import ValidationError
 from shared.jobs.messages import Reply
+from shared.jobs.store import Along
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
 from shared.security.secrets import SecretBox
@@ -25,6 +26,8 @@ from workers.providers.factory import ProviderFactory
 
 class QueryHandler:
     """Carries out operations on provider connections."""
+
+    along: Along | None = None
 
     def __init__(
         self, *, engine: AsyncEngine, box: SecretBox, settings: Settings, client: ProviderHttpClient

@@ -80,7 +80,7 @@ class JobRunner:
             await self._wakeups.send(kind, None)
             return "draining: nothing was claimed"
         asked_at = asyncio.get_running_loop().time()
-        job = await self._store.claim(kind, self._worker)
+        job = await self._store.claim(kind, self._worker, self._handlers[kind].along)
         if job is None:
             return "nothing to do"
         if self.draining:

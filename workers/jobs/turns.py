@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.database import direct
 from shared.errors import ConnectionNotFoundError, ValidationError
 from shared.jobs.job import Job
+from shared.jobs.store import Along
 from shared.schemas.controls import ChatControls, ProviderType
 from shared.schemas.provider_settings import (
     LOCAL_MODEL_URL,
@@ -30,8 +32,7 @@ from workers.providers.base.models import ChatMessage, ChatRequest
 from workers.providers.base.timeouts import CallTimeouts
 
 _SQL = Path(__file__).parent / "sql"
-_TURN = text((_SQL / "turn.sql").read_text())
-_BRANCH = text((_SQL / "branch.sql").read_text())
+_TURN = (_SQL / "turn.sql").read_text()
 _CONNECTION = text(
     "SELECT *, id AS connection_id FROM connections WHERE id = :connection_id AND owner_id = :owner_id"
 )
@@ -63,15 +64,24 @@ class Turn:
     request: ChatRequest
 
 
-async def load_turn(engine: AsyncEngine, job: Job, box: SecretBox, settings: Settings) -> Turn:
-    """Everything that the turn of ``job`` needs.
+def brought_along(settings: Settings) -> Along:
+    """What the claim of a turn brings along, for :func:`load_turn`."""
+    most = max(settings.default_context_length, settings.local_model_context, OLLAMA_CONTEXT)
+    return Along(_TURN, {"max_depth": MAX_DEPTH, "max_tokens": most})
+
+
+def load_turn(job: Job, box: SecretBox, settings: Settings) -> Turn:
+    """Everything that the turn of ``job`` needs, out of the job and what its claim brought along.
 
     Raises:
         ConnectionNotFoundError: its connection was deleted meanwhile.
         ValidationError: nothing says which model is to answer.
     """
     payload = job.payload
-    row, branch = await _read(engine, job, settings)
+    assert job.brought is not None, "the claim was not asked to bring the turn along"
+    row, branch = job.brought["turn"], job.brought["branch"]
+    if row["secrets"] is not None:
+        row = {**row, "secrets": b64decode(row["secrets"])}
     target = own_target(job, box, settings) or stored_target(row, box, settings)
     controls = ChatControls.model_validate(payload.get("controls", {}))
     model = payload.get("model") or target.settings.model
@@ -153,7 +163,7 @@ def stored_target(row: Mapping[str, Any], box: SecretBox, settings: Settings) ->
         parsed,
         CallTimeouts.resolve(ProviderTimeouts.model_validate(row["timeouts"] or {}), settings),
         row["context_length"] or (settings.local_model_context if local else None),
-        row["connection_id"],
+        UUID(str(row["connection_id"])),
         row["max_in_flight"],
     )
 
@@ -163,33 +173,6 @@ def parse_settings(provider: ProviderType, values: Mapping[str, Any]) -> Provide
     if provider is ProviderType.OLLAMA:
         return OllamaSettings.model_validate(values)
     return OpenAISettings.model_validate(values)
-
-
-async def _read(
-    engine: AsyncEngine, job: Job, settings: Settings
-) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
-    """What the turn needs beside its messages, and the branch that it answers (newest first), read at once.
-
-    Of a branch at least as much is read as fits.
-    """
-    payload = job.payload
-    names = {
-        "owner_id": job.owner_id,
-        "persona_id": payload.get("persona_id"),
-        "connection_id": payload.get("connection_id"),
-    }
-    bounds = {
-        "leaf": job.user_message_id,
-        "max_messages": MAX_DEPTH,
-        "num_ctx": payload.get("controls", {}).get("num_ctx"),
-        "max_tokens": max(settings.default_context_length, settings.local_model_context, OLLAMA_CONTEXT),
-    }
-    if "messages" in payload:
-        return (await direct.execute(engine, _TURN, names)).mappings().one(), []
-    async with direct.begin(engine) as connection:
-        row = connection.later(_TURN, names)
-        branch = connection.later(_BRANCH, {**names, **bounds})
-    return row.rows.mappings().one(), branch.rows.mappings().all()
 
 
 def _messages(
