@@ -7,12 +7,18 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import regex
 
 #: Longest pattern, in characters.
 MAX_PATTERN = 500
 #: Characters that make a pattern more than words between ``|``.
 _SPECIAL = frozenset("\\^$.*+?{}[]()")
+#: How often a pattern may say that something is repeated, all counts multiplied: each time is compiled.
+MAX_REPEATS = 10_000
+_REPEATS = re.compile(r"\{\s*(\d{1,9})")
 
 
 def is_always(pattern: str | None) -> bool:
@@ -54,6 +60,8 @@ def compile_trigger(pattern: str) -> regex.Pattern[str]:
     Raises:
         ValueError: it is none.
     """
+    if math.prod(int(count) or 1 for count in _REPEATS.findall(pattern)) > MAX_REPEATS:
+        raise ValueError(f"repeats something more than {MAX_REPEATS} times; use smaller counts, or + and *")
     try:
         return regex.compile(pattern, regex.IGNORECASE)
     except regex.error as error:

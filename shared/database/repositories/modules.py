@@ -125,7 +125,11 @@ async def reached(session: AsyncSession, owner_id: uuid.UUID, names: Iterable[st
 class TurnModule:
     """A module that a turn may need, with its variables as the turn's branch (or persona) left them.
 
-    ``variables`` and ``executed_at`` are ``None`` where it has not run yet.
+    Attributes:
+        module_names: all that it may need.
+        called_names: of these, what its script gives to ``run_module``.
+        variables: ``None`` where it has not run yet.
+        executed_at: likewise.
     """
 
     id: uuid.UUID
@@ -140,6 +144,7 @@ class TurnModule:
     state_scope: str
     requires_ai_inference: bool
     module_names: tuple[str, ...]
+    called_names: tuple[str, ...]
     is_active: bool
     variables: dict[str, Any] | None
     executed_at: datetime | None
@@ -148,7 +153,8 @@ class TurnModule:
     def from_row(cls, row: Any) -> TurnModule:
         """From a row of :data:`TURN_MODULES`."""
         fields = {name: getattr(row, name) for name in cls.__slots__}
-        return cls(**{**fields, "module_names": tuple(row.module_names)})
+        names = {name: tuple(fields[name]) for name in ("module_names", "called_names")}
+        return cls(**{**fields, **names})
 
 
 def turn_parameters(

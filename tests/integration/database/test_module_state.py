@@ -61,7 +61,9 @@ async def test_a_turn_gets_the_modules_that_its_persona_reaches(owner: Owner) ->
     reached = await of_turn(owner.engine, owner.id, names=["scripted"])
     assert set(reached) == {"scripted", "top", "middle", "bottom", "escaped"}
     assert reached["scripted"].module_names == ("top", "bottom", "escaped")
+    assert reached["scripted"].called_names == ("bottom", "escaped")
     assert reached["scripted"].requires_ai_inference
+    assert reached["top"].called_names == ()
     async with owner.session() as session:
         assert set(await modules.reached(session, owner.id, ["scripted"])) == set(reached)
         assert await modules.reached(session, uuid.uuid4(), ["scripted"]) == {}

@@ -46,6 +46,7 @@ seen AS (
 SELECT
     m.id, m.name, m.type, m.content, m.script, m.execution_context, m.trigger_pattern, m.priority,
     m.fallback, m.state_scope, m.requires_ai_inference, m.module_names, m.is_active,
+    ARRAY(SELECT jsonb_array_elements_text(m.script_analysis -> 'module_names')) AS called_names,
     coalesce(seen.variables, kept.variables) AS variables,
     coalesce(seen.created_at, kept.created_at) AS executed_at
 FROM reached
