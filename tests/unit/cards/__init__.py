@@ -1,0 +1,1 @@
+"""Character cards: what is read of them, and what is refused."""
