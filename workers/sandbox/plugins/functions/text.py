@@ -27,9 +27,10 @@ def to_json(context: PluginContext, data: Any, indent: Indent | None = None) -> 
     try:
         compact = json.dumps(data, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
+        fault = "it is nested too deep" if isinstance(error, RecursionError) else error
         raise CallError(
             "ValueError",
-            f"to_json(): argument data is no JSON value: {error or 'nested too deep'}; use str, finite "
+            f"to_json(): argument data is no JSON value: {fault}; use str, finite "
             "numbers, bool, None, list and dict",
         ) from None
     if indent is None:

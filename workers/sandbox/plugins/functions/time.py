@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
+from shared.schemas.text import storable
 from workers.sandbox.plugins.context import PluginContext
 from workers.sandbox.plugins.errors import CallError
 from workers.sandbox.plugins.registry import plugin_function
@@ -99,6 +100,6 @@ def _formatted(function: str, moment: datetime, pattern: str) -> str:
             "directive of strftime; write %% for a percent sign",
         )
     try:
-        return moment.strftime(pattern)
+        return moment.strftime(storable(pattern))
     except ValueError as error:
         raise CallError("ValueError", f"{function}(): argument format: {error}; use plain text") from None
