@@ -1,0 +1,208 @@
+"""One script, in a process of its own: confine it, read what to run, run it, tell what came of it, end."""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import resource
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any, NoReturn, Protocol
+
+from workers.sandbox.process import frames
+from workers.sandbox.process.seccomp import SystemCallFilter, prctl
+
+_PR_SET_PDEATHSIG = 1
+#: The one descriptor that a script's process has.
+SOCKET = 3
+#: Exit status of a process that could not be confined: it has run nothing.
+UNCONFINED = 70
+#: Exit status of a process that had no memory left to say so.
+OUT_OF_MEMORY = 71
+#: Characters of an error's message that its author gets to see.
+_MESSAGE = 2000
+
+
+class Language(Protocol):
+    """What the process needs of the language part, :mod:`workers.sandbox.language`."""
+
+    POLICY_VERSION: str
+    CallFailed: Any
+    ScriptSyntaxError: type[Exception]
+
+    def warm(self) -> None:
+        """Touch all that a script may need later, when nothing can be loaded any more."""
+
+    def compile_script(self, source: str) -> Any:
+        """``code`` and ``analysis``; raises ``ScriptSyntaxError``."""
+
+    def run_script(self, code: CodeType, **how: Any) -> Any:
+        """``variables``, ``printed`` and ``error``."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the kernel holds a process to. Seconds and bytes."""
+
+    cpu: float
+    #: Address space, that of the zygote included.
+    memory: int
+
+
+class _LimitReachedError(BaseException):
+    """A limit that this process sees itself; no script can catch it, for the process ends."""
+
+
+def confine(connection: int, bounds: Bounds, parent: int, filter_: SystemCallFilter) -> socket.socket:
+    """Leave this process nothing but ``connection`` and its bounds; returns the connection.
+
+    Called right after the fork. The order matters: the filter comes last, since it refuses the rest.
+    """
+    prctl()(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(UNCONFINED)
+    os.dup2(connection, SOCKET, inheritable=True)
+    os.closerange(0, SOCKET)
+    os.closerange(SOCKET + 1, 1 << 20)
+    sys.stdin = sys.stdout = sys.stderr = None
+    for limit in (
+        resource.RLIMIT_CORE,
+        resource.RLIMIT_FSIZE,
+        resource.RLIMIT_NPROC,
+        resource.RLIMIT_MEMLOCK,
+    ):
+        resource.setrlimit(limit, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (SOCKET + 1, SOCKET + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (bounds.memory, bounds.memory))
+    # The timer ends the process to some milliseconds; the limit, in whole seconds, stands behind it.
+    seconds = int(bounds.cpu) + 2
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    signal.setitimer(signal.ITIMER_PROF, bounds.cpu)
+    own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=SOCKET)
+    filter_.install()
+    return own
+
+
+def run(connection: socket.socket, language: Language) -> NoReturn:
+    """Do what the first frame asks for, once."""
+    try:
+        _Script(connection, language).obey()
+    except _LimitReachedError as reached:
+        connection.sendall(reached.args[0])
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except (frames.FrameError, OSError):
+        # The worker is gone, or wants no more of this.
+        os._exit(0)
+    os._exit(0)
+
+
+class _Script:
+    """The run: what the script calls goes out as a frame, and the answer comes in as one."""
+
+    def __init__(self, connection: socket.socket, language: Language) -> None:
+        self._connection = connection
+        self._language = language
+        # Kept ready, for when there is no memory to write them.
+        self._limits = {
+            name: frames.pack(frames.encode({"limit": name}))
+            for name in ("memory", "output", "calls", "payload", "recursion")
+        }
+        self._payload = self._output = self._calls = 0
+
+    def obey(self) -> None:
+        request = json.loads(frames.receive(self._connection, frames.REQUEST_LIMIT))
+        self._payload, self._output, self._calls = request["payload"], request["output"], request["calls"]
+        try:
+            code = self._code(request)
+            if code is None or request["do"] == "compile":
+                return
+            outcome = self._language.run_script(
+                code,
+                call=self._call,
+                functions=request["functions"],
+                attributes=request["attributes"],
+                output_limit=self._output,
+            )
+        except MemoryError:
+            raise self._reached("memory") from None
+        except RecursionError:
+            raise self._reached("recursion") from None
+        self._finish(outcome)
+
+    def _code(self, request: dict[str, Any]) -> CodeType | None:
+        """The code to run: compiled before, or now, and then told to the worker to keep."""
+        if request["compiled"]:
+            kept = marshal.loads(frames.receive(self._connection, frames.REQUEST_LIMIT))  # noqa: S302 - in here
+            assert isinstance(kept, CodeType)
+            return kept
+        try:
+            compiled = self._language.compile_script(request["source"])
+        except self._language.ScriptSyntaxError as error:
+            place = {"line": getattr(error, "line", None), "column": getattr(error, "column", None)}
+            self._fail("compile", "SyntaxError", getattr(error, "message", str(error)), **place)
+            return None
+        if request["keep"]:
+            code_bytes = marshal.dumps(compiled.code)
+            small = len(code_bytes) <= frames.CODE_LIMIT
+            self._send({"analysis": compiled.analysis.as_json(), "code": small})
+            if small:
+                self._connection.sendall(frames.pack(code_bytes))
+        code: CodeType = compiled.code
+        return code
+
+    def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if not self._calls:
+            raise self._reached("calls")
+        body = frames.encode({"call": name, "args": args, "kwargs": kwargs})
+        if len(body) > self._payload + frames.ENVELOPE:
+            raise self._reached("payload")
+        self._calls -= 1
+        self._connection.sendall(frames.pack(body))
+        answer = json.loads(frames.receive(self._connection, self._payload + frames.ENVELOPE))
+        if "error" in answer:
+            raise self._language.CallFailed(**answer["error"])
+        return answer["value"]
+
+    def _finish(self, outcome: Any) -> None:
+        printed = outcome.printed.encode(errors="replace").decode()
+        fault = outcome.error
+        if fault is not None:
+            if fault.type == "MemoryError":
+                raise self._reached("memory")
+            if fault.type == "RecursionError":
+                raise self._reached("recursion")
+            self._fail("runtime", fault.type, fault.message, line=fault.line, printed=printed)
+            return
+        variables = outcome.variables
+        try:
+            self._send({"done": {"variables": variables, "printed": printed}})
+        except (TypeError, ValueError):
+            variables = {name: value for name, value in variables.items() if _crosses(name, value)}
+            self._send({"done": {"variables": variables, "printed": printed}})
+
+    def _fail(self, kind: str, type_: str, message: str, **more: Any) -> None:
+        text = str(message)[:_MESSAGE].encode(errors="replace").decode()
+        self._send({"failed": {"kind": kind, "type": str(type_)[:100], "message": text, **more}})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = frames.encode(message)
+        if len(body) > self._output + frames.ENVELOPE:
+            raise self._reached("output")
+        self._connection.sendall(frames.pack(body))
+
+    def _reached(self, limit: str) -> _LimitReachedError:
+        return _LimitReachedError(self._limits[limit])
+
+
+def _crosses(name: object, value: object) -> bool:
+    """Whether a published value is one of JSON that every reader can hold; others stay in the process."""
+    try:
+        frames.encode({name: value})
+    except (TypeError, ValueError):
+        return False
+    return True
