@@ -17,11 +17,11 @@ _RAISABLE = {kind.__name__: kind for kind in EXCEPTIONS if not kind.__name__.sta
 class Context:
     """The object behind the name `ctx`; its members are found by the guard of attributes alone."""
 
-    __slots__ = ("_members", "limit")
+    __slots__ = ("_members", "ended")
 
     def __init__(self, call: Call, functions: Sequence[str], attributes: Mapping[str, Any]) -> None:
-        #: Why the run is over, once a call has been refused for a limit; a script may not go on after it.
-        self.limit: str | None = None
+        #: What ended the run in a call: a script that goes on after it (`finally: return`) gets it again.
+        self.ended: BaseException | None = None
         self._members: dict[str, Any] = {name: as_records(value) for name, value in attributes.items()}
         self._members.update((name, self._function(call, name)) for name in functions)
         self._members["GenerationError"] = GenerationError
@@ -44,8 +44,8 @@ class Context:
 
     def _function(self, call: Call, name: str) -> Callable[..., Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
-            if self.limit is not None:
-                raise LimitReached(self.limit)
+            if self.ended is not None:
+                raise self.ended
             try:
                 sent = [plain(value, f"argument {place}") for place, value in enumerate(args, 1)]
                 named = {key: plain(value, f"argument {key}") for key, value in kwargs.items()}
@@ -54,10 +54,14 @@ class Context:
             try:
                 return as_records(call(name, sent, named))
             except CallFailed as exc:
-                failure = exc
-            if failure.type == "LimitError":
-                self.limit = failure.message
-            raise _as_seen(failure)
+                seen = _as_seen(exc)
+            except Exception:
+                raise
+            except BaseException as exc:
+                seen = exc
+            if not isinstance(seen, Exception):
+                self.ended = seen
+            raise seen
 
         function.__name__ = function.__qualname__ = name
         return function
@@ -67,5 +71,7 @@ def _as_seen(failure: CallFailed) -> BaseException:
     if failure.type == "LimitError":
         return LimitReached(failure.message)
     if failure.type == "GenerationError":
-        return GenerationError(failure.message, failure.code or "generation_failed")
+        head, colon, _ = failure.message.partition(": ")
+        code = failure.code or (head if colon and head.isidentifier() else "generation_failed")
+        return GenerationError(failure.message, code)
     return _RAISABLE.get(failure.type, RuntimeError)(failure.message)

@@ -20,7 +20,8 @@ class CallFailed(Exception):  # noqa: N818  (the name is the contract with the p
     """The host refused or failed a call of a `ctx` function.
 
     `type` names the exception that the script sees: "GenerationError", or a builtin one; anything else
-    becomes a RuntimeError. A "LimitError" ends the script.
+    becomes a RuntimeError. A "LimitError" ends the script. `code` is a GenerationError's; where it is empty
+    it is taken from the head of the message ("provider_timeout: …").
     """
 
     def __init__(self, type: str, message: str, code: str = "") -> None:

@@ -23,11 +23,13 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a run failed. `type` is the exception's name; "LimitError" when a limit ended the run."""
+    """Why a run failed. `type` is the exception's name."""
 
     type: str
     message: str
     line: int | None = None
+    #: Set when a limit ended the run (its `type` is "LimitError"): "output", or "call" for one of the host's.
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def run_script(
 ) -> Outcome:
     """Run code that `compile_script` made.
 
+    What `call` raises besides exceptions (a BaseException of its own) ends the run and comes out of here.
+
     Args:
         code: the guarded code.
         call: carries a call of a `ctx` function to the host; raises `CallFailed`.
@@ -66,19 +70,19 @@ def run_script(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exec(code, scope)  # noqa: S102  (compiled under the policy, in a process of its own)
+        if context.ended is not None:
+            raise context.ended
         variables, omitted = _published(scope, imports.bound, printed)
-    except BaseException as exc:
+    except (Exception, LimitReached) as exc:
         return Outcome({}, printed.text(), _fault(exc, printed))
-    if context.limit is not None or printed.exceeded:
-        # The script went on after a limit, by a `return` in a `finally`.
-        message = context.limit or printed.message()
-        return Outcome({}, printed.text(), Fault("LimitError", message))
     return Outcome(variables, printed.text(), None, omitted)
 
 
 def _published(
     scope: dict[str, Any], imported: Mapping[str, Any], printed: Printed
 ) -> tuple[dict[str, Any], dict[str, str]]:
+    if printed.exceeded:
+        raise LimitReached(printed.message())  # the script went on after it, by a `return` in a `finally`
     variables: dict[str, Any] = {}
     omitted: dict[str, str] = {}
     room = printed.room
@@ -111,7 +115,7 @@ def _size(value: Any) -> int:
 def _fault(exc: BaseException, printed: Printed) -> Fault:
     line = _line(exc)
     if isinstance(exc, LimitReached):
-        return Fault("LimitError", str(exc), line)
+        return Fault("LimitError", str(exc), line, "output" if printed.exceeded else "call")
     if isinstance(exc, RecursionError):
         return Fault("RecursionError", "functions call one another too deeply: use a loop", line)
     if isinstance(exc, MemoryError):
@@ -122,7 +126,7 @@ def _fault(exc: BaseException, printed: Printed) -> Fault:
 def _message(exc: BaseException) -> str:
     try:
         text = str(exc)
-    except BaseException:  # the script's own __str__
+    except (Exception, LimitReached):  # the script's own __str__
         return "(its message cannot be shown)"
     text = storable(_ADDRESS.sub("", text))
     return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + " …"
