@@ -85,6 +85,7 @@ class PluginContext:
         session_controls: the turn's chat controls; explicit arguments of a script go before them.
         reflection_depth: how many modules stand above this one through ``run_module``.
         calls: shared by all runs of a turn.
+        payload: bytes that the answer to one call may have; a script may catch the refusal of more.
         clock: the time, aware.
     """
 
@@ -106,6 +107,7 @@ class PluginContext:
     reply: str | None = None
     reflection_depth: int = 0
     calls: ModelCalls = field(default_factory=ModelCalls)
+    payload: int = 1024 * 1024
     clock: Callable[[], datetime] = _utc_now
 
     @property

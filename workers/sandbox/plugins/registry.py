@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import logging
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from workers.sandbox.plugins.context import PluginContext
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 Category = Literal["time", "text", "messages", "info", "memory", "ai", "state", "log"]
 #: Characters of a refused value that an error message shows.
 SHOWN = 60
+#: Bytes kept free for what stands around a result.
+_FRAME = 256
 _STRICT = ConfigDict(strict=True)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -143,12 +147,25 @@ class PluginRegistry:
                 "AttributeError", f"ctx has no function {name!r}; ctx.get_available_functions() lists them"
             )
         try:
-            return await function(context, args, kwargs)
+            result = await function(context, args, kwargs)
+            self._fits(context, name, result)
+            return result
         except CallError:
             raise
         except Exception as error:
             log.exception("ctx.%s failed", name, extra={"module_name": context.module_name})
             raise CallError("RuntimeError", f"{name}() failed inside Parley; try again later") from error
+
+    def _fits(self, context: PluginContext, name: str, result: Any) -> None:
+        if not isinstance(result, str | list | dict):
+            return
+        # Around it stands a frame.
+        size, room = _encoded_size(result), context.payload - _FRAME
+        if size > room:
+            raise CallError(
+                "ValueError",
+                f"{name}(): the result has {size} bytes, and one call carries {room}; ask for less at once",
+            )
 
 
 _declared: dict[str, PluginFunction] = {}
@@ -177,6 +194,13 @@ def plugin_registry() -> PluginRegistry:
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
     return PluginRegistry(_declared)
+
+
+def _encoded_size(value: Any) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:  # an integer of more than 64 bits, half of a surrogate pair
+        return len(json.dumps(value))
 
 
 def _shown(value: Any) -> str:

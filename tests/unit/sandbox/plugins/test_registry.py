@@ -11,7 +11,7 @@ from tests.unit.sandbox.plugins.calls import call
 from workers.sandbox.plugins.context import PluginContext
 from workers.sandbox.plugins.errors import MAX_TEXT, CallError
 from workers.sandbox.plugins.registry import PluginFunction, PluginRegistry, plugin_function, plugin_registry
-from workers.sandbox.plugins.testing import InMemoryMessages, in_memory_context
+from workers.sandbox.plugins.testing import InMemoryMessages, in_memory_context, said
 
 #: Name → (category, parameters as a script writes them).
 DOCUMENTED = {
@@ -89,7 +89,7 @@ def test_functions_are_described_for_people() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "args", "kwargs", "type", "said"),
+    ("name", "args", "kwargs", "type", "words"),
     [
         ("get_recent_messages", ["5"], {}, "TypeError", ["argument limit", "'5' (str)", "limit=5"]),
         ("get_recent_messages", [True], {}, "TypeError", ["argument limit", "True (bool)"]),
@@ -127,13 +127,13 @@ def test_functions_are_described_for_people() -> None:
     ],
 )
 async def test_a_wrong_call_is_told_what_is_wrong_and_how_to_call(
-    name: str, args: list[Any], kwargs: dict[str, Any], type: str, said: list[str]
+    name: str, args: list[Any], kwargs: dict[str, Any], type: str, words: list[str]
 ) -> None:
     with pytest.raises(CallError) as refused:
         await call(in_memory_context(), name, *args, **kwargs)
     assert refused.value.type == type
-    for words in said:
-        assert words in refused.value.message
+    for word in words:
+        assert word in refused.value.message
 
 
 async def test_a_message_stays_short_whatever_it_is_about() -> None:
@@ -156,6 +156,19 @@ async def test_what_fails_inside_is_logged_and_not_told(caplog: pytest.LogCaptur
     assert "get_message_count()" in refused.value.message
     assert "10.0.0.7" not in str(refused.value)
     assert "10.0.0.7" in caplog.text
+
+
+@pytest.mark.parametrize("unit", ["x", "ä", "\n", "\ud800"])
+async def test_a_result_that_one_call_cannot_carry_is_refused_so_that_a_script_can_ask_for_less(
+    unit: str,
+) -> None:
+    messages = InMemoryMessages([said(0, "short"), said(1, unit * 100_000)])
+    context = in_memory_context(messages=messages, payload=100_000)
+    assert len(await call(context, "get_conversation_history", limit=1)) == 1
+    with pytest.raises(CallError) as refused:
+        await call(context, "get_conversation_history")
+    assert refused.value.type == "ValueError"
+    assert "ask for less" in refused.value.message
 
 
 def test_a_name_is_declared_once() -> None:

@@ -145,7 +145,7 @@ def can_reflect(context: PluginContext) -> bool:
 def get_reflection_audit_trail(context: PluginContext) -> list[dict[str, Any]]:
     """The last ten reflections of this turn, oldest first.
 
-    Keys: ``module_name, stage, depth, role, instructions`` (the first 100 characters)``, at, outcome``.
+    Keys: ``module_name, stage, depth, role, at, outcome``, and ``instructions``, the first 100 characters.
     """
     return [dict(entry) for entry in context.calls.trail]
 
