@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.auth import Caller, get_caller
 from gateway.state import GatewayState, get_state
+from shared.database.models import IdempotencyRecord
 from shared.database.repositories import idempotency
 from shared.errors import ValidationError
 
@@ -58,6 +59,18 @@ class Once:
     key: str | None
     body_hash: bytes
 
+    async def replay(self) -> Response | None:
+        """The answer that was kept, if this request was answered before; asked before long work.
+
+        Raises:
+            IdempotencyKeyReusedError: the key was used with another body.
+        """
+        if self.key is None:
+            return None
+        async with self.state.sessions() as session:
+            kept = await idempotency.find(session, self.caller.user_id, self.route, self.key, self.body_hash)
+        return None if kept is None else self._replayed(kept)
+
     async def create(
         self,
         make: Callable[[AsyncSession], Awaitable[BaseModel]],
@@ -78,8 +91,7 @@ class Once:
             owner, route, key = self.caller.user_id, self.route, self.key
             earlier = await idempotency.begin(session, owner, route, key, self.body_hash)
             if earlier is not None:
-                kept = earlier.answer or {}
-                return _answer(kept["status"], self._unsealed(kept), replayed=True)
+                return self._replayed(earlier)
             body = (await make(session)).model_dump(mode="json")
             answer: dict[str, Any] = {"status": status, "body": body}
             if sealed:
@@ -87,6 +99,10 @@ class Once:
                 answer = {"status": status, "sealed": token}
             await idempotency.finish(session, owner, route, key, answer=answer)
         return _answer(status, body)
+
+    def _replayed(self, record: IdempotencyRecord) -> Response:
+        kept = record.answer or {}
+        return _answer(kept["status"], self._unsealed(kept), replayed=True)
 
     def _unsealed(self, answer: dict[str, Any]) -> Any:
         if "sealed" in answer:

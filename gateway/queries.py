@@ -8,7 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+from fastapi import Request
+
 from gateway.state import GatewayState
+from gateway.streaming.hang_up import HungUpError, unless_hung_up
 from gateway.streaming.hub import Inbox
 from shared.errors import NoWorkerError, ParleyError, ShuttingDownError
 from shared.jobs.event_log import Entry
@@ -137,6 +140,26 @@ class OpenQuery:
         if job is not None and job.attempt == 0 and job.phase is Phase.READY:
             self._unclaimed = True
             await self._state.jobs.canceller.cancel(job.id)
+
+
+async def ask(
+    http: Request, state: GatewayState, owner_id: uuid.UUID, operation: QueryOperation, **arguments: Any
+) -> dict[str, Any]:
+    """The result of a query, which is cancelled when the client of ``http`` goes away first.
+
+    Raises:
+        NoWorkerError: no worker took it up in time.
+        ParleyError: it failed: whatever the worker raised.
+    """
+    query = await OpenQuery.accept(state, owner_id, operation, **arguments)
+    hung_up = False
+    try:
+        return await unless_hung_up(http, query.result())
+    except HungUpError:
+        hung_up = True
+        raise
+    finally:
+        await query.close(hung_up=hung_up)
 
 
 def shown(batch: list[Entry]) -> bytes:

@@ -65,13 +65,27 @@ def provider_payload(state: GatewayState, options: TurnOptions) -> tuple[dict[st
 
 
 def check_answerable(options: TurnOptions) -> Callable[[Basis], None]:
-    """The check that a turn can be answered: its controls have a form, and a model is named somewhere."""
+    """The check that a turn can be answered: its controls have a form, its modules are there, and a model is
+    named somewhere.
+    """
 
     def check(basis: Basis) -> None:
         provider = options.provider or ProviderType(basis.provider or "")
         raw = options.provider_settings if options.provider is not None else basis.settings
         parsed = SETTINGS[provider].model_validate(raw)
         check_controls(provider, parsed, options.chat_controls)
+        if basis.unknown_modules:
+            raise ValidationError(
+                "You have no active ON_DEMAND module called "
+                f"{', '.join(basis.unknown_modules)}; GET /api/modules lists yours.",
+                errors=[
+                    {
+                        "field": f"modules.{options.modules.index(name)}",
+                        "message": "is no active ON_DEMAND module",
+                    }
+                    for name in basis.unknown_modules
+                ],
+            )
         if not (options.model or basis.model or parsed.model):
             raise ValidationError(
                 "Nothing says which model is to answer: send model, or set one in the connection.",

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from gateway.dependencies import CallerOf, State
-from gateway.queries import OpenQuery, shown
+from gateway.queries import OpenQuery, ask, shown
 from gateway.routing import make_router
 from gateway.state import GatewayState
 from gateway.streaming.hang_up import HungUpError, unless_hung_up
@@ -92,12 +92,4 @@ async def _owned(state: GatewayState, caller: CallerOf, connection_id: uuid.UUID
 async def _ask(
     http: Request, state: GatewayState, connection: Connection, operation: QueryOperation
 ) -> dict[str, Any]:
-    query = await OpenQuery.accept(state, connection.owner_id, operation, connection_id=str(connection.id))
-    hung_up = False
-    try:
-        return await unless_hung_up(http, query.result())
-    except HungUpError:
-        hung_up = True
-        raise
-    finally:
-        await query.close(hung_up=hung_up)
+    return await ask(http, state, connection.owner_id, operation, connection_id=str(connection.id))

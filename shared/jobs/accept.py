@@ -175,6 +175,7 @@ async def _basis(connection: Connection, turn: NewTurn, conversation: Mapping[st
             "connection_id": turn.connection_id,
             "own_connection_id": conversation["connection_id"] if conversation else None,
             "local_url": LOCAL_MODEL_URL,
+            "modules": list(turn.payload.get("modules", ())),
         },
     )
     row = found.mappings().one()
@@ -186,8 +187,9 @@ async def _basis(connection: Connection, turn: NewTurn, conversation: Mapping[st
             errors=[{"field": "persona_id", "message": "is not active"}],
         )
     model = turn.model or (conversation["model"] if conversation else None)
+    unknown = tuple(row["unknown_modules"])
     if turn.own_provider:
-        return Basis(row["persona_id"], None, None, {}, row["first_message"], model)
+        return Basis(row["persona_id"], None, None, {}, row["first_message"], model, unknown)
     if row["connection_id"] is None:
         if turn.connection_id is not None:
             raise ConnectionNotFoundError("There is no such connection.")
@@ -196,7 +198,13 @@ async def _basis(connection: Connection, turn: NewTurn, conversation: Mapping[st
             "provider_settings."
         )
     return Basis(
-        row["persona_id"], row["connection_id"], row["provider"], row["settings"], row["first_message"], model
+        row["persona_id"],
+        row["connection_id"],
+        row["provider"],
+        row["settings"],
+        row["first_message"],
+        model,
+        unknown,
     )
 
 

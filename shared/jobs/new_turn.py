@@ -32,6 +32,8 @@ class Basis:
     first_message: str | None = None
     #: The model that the turn or its conversation names.
     model: str | None = None
+    #: Names in ``payload["modules"]`` of which the owner has no active ON_DEMAND module.
+    unknown_modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

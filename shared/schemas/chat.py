@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.controls import ChatControls, ProviderType
+from shared.schemas.module import ModuleName
 from shared.schemas.text import ModelName
 
 MAX_MESSAGE = 100_000
@@ -25,8 +26,6 @@ def _said(value: str) -> str:
 
 #: What a person says: not blank, storable.
 Said = Annotated[str, Field(max_length=MAX_MESSAGE), AfterValidator(_said)]
-#: An ON_DEMAND module's name.
-ModuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 
 OnBusy = Literal["reject", "enqueue", "interrupt"]
 OnDisconnect = Literal["continue", "cancel"]
@@ -40,7 +39,9 @@ class TurnOptions(Wire):
     provider: ProviderType | None = None
     provider_settings: dict[str, Any] | None = None
     chat_controls: ChatControls = Field(default_factory=ChatControls)
-    modules: list[ModuleName] = Field(default_factory=list, max_length=100)
+    modules: list[ModuleName] = Field(
+        default_factory=list, max_length=100, description="Names of ON_DEMAND modules to run in this turn."
+    )
     on_busy: OnBusy = "reject"
     on_disconnect: OnDisconnect = "continue"
 

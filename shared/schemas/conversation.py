@@ -69,3 +69,57 @@ class MessageOut(Wire):
     output_tokens: int | None
     job_id: uuid.UUID | None
     created_at: datetime
+
+
+class ModuleRunOut(Wire):
+    """The variables of a module after one run; ``session_id`` is the turn, ``message_id`` its answer.
+
+    State that belongs to a persona has no ``message_id``. ``metadata`` tells of the run itself.
+    """
+
+    id: int
+    stage: int
+    variables: dict[str, Any]
+    metadata: dict[str, Any]
+    message_id: uuid.UUID | None
+    session_id: uuid.UUID
+    created_at: datetime
+
+
+class ModuleStateOut(Wire):
+    """What a module's variables are, and what they were; ``history`` is newest first."""
+
+    module_id: uuid.UUID
+    module_name: str
+    state_scope: str
+    variables: dict[str, Any]
+    history: list[ModuleRunOut]
+
+
+class MemoryOut(Wire):
+    """A text that a script stored to stand for earlier messages."""
+
+    sequence: int
+    content: str
+    message_range: str | None
+    message_count: int | None
+    first_message_id: str | None
+    created_at: datetime
+
+
+class MemoryState(Wire):
+    """What scripts remember: stored texts, oldest first, and values by key."""
+
+    stored: list[MemoryOut]
+    remembered: dict[str, Any]
+
+
+class ConversationState(Wire):
+    """``GET /api/conversations/{id}/state``, as the branch that ends at ``message_id`` sees it.
+
+    For all branches at once there is neither ``message_id`` nor ``memory``.
+    """
+
+    message_id: uuid.UUID | None
+    modules: list[ModuleStateOut]
+    memory: MemoryState | None

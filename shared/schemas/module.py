@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.persona import MAX_TEMPLATE, Description
@@ -36,7 +36,7 @@ Trigger = Annotated[
     Text,
     Field(
         max_length=MAX_PATTERN,
-        description="When it runs: empty or * always, a keyword, alternatives (a|b), or a regular expression.",
+        description="When it runs: empty or * always, a keyword, alternatives (a|b), a regular expression.",
     ),
     AfterValidator(check_trigger),
 ]
@@ -52,7 +52,7 @@ class ModuleCreate(Wire):
     description: Description | None = None
     content: Content | None = None
     type: ModuleType = "simple"
-    script: Script | None = None
+    script: Script | None = Field(None, validate_default=True)
     execution_context: ExecutionContext = "IMMEDIATE"
     trigger_pattern: Trigger | None = None
     priority: Priority = 100
@@ -61,6 +61,16 @@ class ModuleCreate(Wire):
     )
     state_scope: StateScope = "conversation"
     is_active: bool = True
+
+    @field_validator("script")
+    @classmethod
+    def _script_of_its_type(cls, script: str | None, others: ValidationInfo) -> str | None:
+        match others.data.get("type"):
+            case "advanced" if script is None:
+                raise ValueError("is missing: an advanced module has one")
+            case "simple" if script is not None:
+                raise ValueError("a simple module has none: make the type advanced, or send null")
+        return script
 
 
 class ModuleUpdate(Wire):

@@ -18,8 +18,8 @@ class QueryOperation(StrEnum):
     LIST_MODELS = "list_models"
     #: Have an Ollama server fetch a model.
     PULL_MODEL = "pull_model"
-    #: Whether a script compiles, and what it does: ``{script}`` gives ``{analysis, error}``, one of them null;
-    #: ``error`` is ``{kind, type, message, line, column}``.
+    #: Whether a script compiles, and what it does: ``{script}`` gives ``{analysis, error}``, of which one is
+    #: null; ``error`` is ``{kind, type, message, line, column}``.
     COMPILE_SCRIPT = "compile_script"
     #: Run a script as a turn would: the fields of :class:`shared.schemas.module.ScriptTest` give those of
     #: :class:`shared.schemas.module.ScriptTested`.

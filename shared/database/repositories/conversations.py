@@ -171,16 +171,19 @@ async def delete(session: AsyncSession, conversation: Conversation) -> list[uuid
     return list(marked)
 
 
+async def is_busy(session: AsyncSession, conversation_id: uuid.UUID) -> bool:
+    """Whether a turn of the conversation is active or waiting; only for sure while its row is locked."""
+    active = exists().where(Job.conversation_id == conversation_id, Job.phase != "ended")
+    return bool(await session.scalar(select(active)))
+
+
 async def refuse_when_busy(session: AsyncSession, conversation_id: uuid.UUID) -> None:
     """Raise while a turn of the conversation is active or waiting.
 
     Raises:
         ConversationBusyError: it is.
     """
-    busy = await session.scalar(
-        select(exists().where(Job.conversation_id == conversation_id, Job.phase != "ended"))
-    )
-    if busy:
+    if await is_busy(session, conversation_id):
         raise ConversationBusyError(
             "a turn of this conversation is active, and it will choose the branch; wait for it or cancel it"
         )

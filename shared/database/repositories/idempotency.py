@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,22 +35,28 @@ async def begin(
         .on_conflict_do_nothing()
         .returning(IdempotencyRecord.key)
     )
-    mine = (
-        IdempotencyRecord.owner_id == owner_id,
-        IdempotencyRecord.route == route,
-        IdempotencyRecord.key == key,
-    )
     while (await session.execute(claim)).first() is None:
-        found = await session.scalar(select(IdempotencyRecord).where(*mine))
-        if found is None:
-            continue  # removed as expired between the two statements
-        if found.body_hash != body_hash:
-            raise IdempotencyKeyReusedError(
-                "this Idempotency-Key was used for another request; use a new one",
-                errors=[{"field": "Idempotency-Key", "message": "was used for another request"}],
-            )
-        return found
+        found = await find(session, owner_id, route, key, body_hash)
+        if found is not None:  # else removed as expired between the two statements
+            return found
     return None
+
+
+async def find(
+    session: AsyncSession, owner_id: uuid.UUID, route: str, key: str, body_hash: bytes
+) -> IdempotencyRecord | None:
+    """The record of the request that used ``key``, if one did.
+
+    Raises:
+        IdempotencyKeyReusedError: the key was used on this route with another body.
+    """
+    found = await session.get(IdempotencyRecord, (owner_id, route, key))
+    if found is not None and found.body_hash != body_hash:
+        raise IdempotencyKeyReusedError(
+            "this Idempotency-Key was used for another request; use a new one",
+            errors=[{"field": "Idempotency-Key", "message": "was used for another request"}],
+        )
+    return found
 
 
 async def finish(

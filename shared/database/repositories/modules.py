@@ -197,7 +197,10 @@ def _derive(module: Module, analysis: Mapping[str, Any] | None) -> None:
         names |= dict.fromkeys(analysis["module_names"])
     module.module_names = list(names)
     module.requires_ai_inference = bool(analysis and analysis["requires_ai_inference"])
-    owned.assign(module, {"script_analysis": dict(analysis) if analysis is not None else None})
+    if analysis is not None:
+        module.script_analysis = dict(analysis)
+    elif module.script_analysis is not None:
+        owned.assign(module, {"script_analysis": None})
 
 
 async def _flush(session: AsyncSession) -> None:

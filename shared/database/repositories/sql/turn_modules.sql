@@ -1,7 +1,8 @@
 -- The modules that a turn may need, each with its state as the turn sees it: those that the persona's
--- template and :names name, and those that these name in turn.
+-- template and :names name, and those that these name in turn; every active one where a script runs modules,
+-- since it may make up their names.
 -- State of a conversation is read upwards from the leaf, until every module that has any there is found.
-WITH RECURSIVE reached (id) AS (
+WITH RECURSIVE named (id) AS (
     SELECT m.id FROM modules m
     WHERE m.owner_id = :owner_id AND (
         m.name = ANY(CAST(:names AS text[]))
@@ -10,9 +11,17 @@ WITH RECURSIVE reached (id) AS (
             WHERE p.id = CAST(:persona_id AS uuid) AND p.owner_id = :owner_id)::text[]))
     UNION
     SELECT m.id
-    FROM reached r
-    JOIN modules namer ON namer.id = r.id
+    FROM named n
+    JOIN modules namer ON namer.id = n.id
     JOIN modules m ON m.owner_id = :owner_id AND m.name = ANY(namer.module_names)
+),
+reached (id) AS (
+    SELECT id FROM named
+    UNION
+    SELECT m.id FROM modules m
+    WHERE m.owner_id = :owner_id AND m.is_active AND EXISTS (
+        SELECT FROM named n JOIN modules runner ON runner.id = n.id
+        WHERE runner.is_active AND runner.script_analysis -> 'functions' ? 'run_module')
 ),
 wanted (ids) AS (
     SELECT ARRAY(
