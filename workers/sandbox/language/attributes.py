@@ -36,9 +36,7 @@ _BYTES = _names(
     splitlines startswith strip upper
     """
 )
-_INT = _names(
-    "as_integer_ratio bit_count bit_length conjugate denominator imag is_integer numerator real to_bytes"
-)
+_INT = _names("as_integer_ratio bit_count bit_length conjugate denominator imag numerator real to_bytes")
 _FLOAT = _names("as_integer_ratio conjugate hex imag is_integer real")
 _LIST = _names("append clear copy count extend index insert pop remove reverse sort")
 _TUPLE = _names("count index")

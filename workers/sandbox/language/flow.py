@@ -14,12 +14,13 @@ from typing import Any
 from workers.sandbox.language.words import words
 
 #: What a value may be: ("ctx", None), ("fn", name of a ctx function), ("def", node), ("class", node),
-#: ("text", a string literal that could name a module or a function).
+#: ("text", a string literal that could name a module or a function), ("made", None) for a text put together.
 Token = tuple[str, Any]
 Tokens = frozenset[Token]
 
 _NONE: Tokens = frozenset()
 _CTX: Token = ("ctx", None)
+_MADE: Token = ("made", None)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _PASSES = 12
 #: Builtins that look at a function without calling it.
@@ -259,7 +260,7 @@ class _Flow:
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.expr):
                     self._value(child, scope)
-            return _NONE
+            return frozenset({_MADE}) if isinstance(node, ast.JoinedStr) else _NONE
         if isinstance(node, ast.Yield) and node.value is not None:
             self._return(scope, self._value(node.value, scope))
             return _NONE
@@ -267,7 +268,7 @@ class _Flow:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 value |= self._value(child, scope)
-        return value
+        return value | {_MADE} if isinstance(node, ast.BinOp) else value
 
     def _call(self, node: ast.Call, scope: _Scope) -> Tokens:
         args = [self._value(argument, scope) for argument in node.args]
@@ -288,8 +289,8 @@ class _Flow:
 
     def _getattr(self, node: ast.Call, args: list[Tokens]) -> Tokens:
         names = {token[1] for token in args[1] if token[0] == "text"}
-        if not isinstance(node.args[1], ast.Constant) and not names:
-            names = {"generate"}  # not to be known: taken for the costly one
+        if _MADE in args[1] or not (names or isinstance(node.args[1], ast.Constant)):
+            names.add("generate")  # not to be known: taken for the costly one
         value: Tokens = frozenset().union(*(self._attributes.get(name, _NONE) for name in names))
         if _CTX in args[0]:
             value |= {("fn", name) for name in names}

@@ -1,0 +1,1 @@
+"""The language of scripts, rule by rule, in this process."""
