@@ -15,8 +15,9 @@ class ModuleCallError(Exception):
     """``ctx.run_module`` did not give a result; the script that called it may catch this.
 
     Attributes:
-        type: ``ModuleNotFound``, ``CircularDependency``, ``MaxDepthExceeded``, ``WrongStage``,
-            ``ModuleInactive`` or ``ModuleFailed``.
+        type: the exception as the script sees it: ``LookupError`` when there is no such active module,
+            ``RecursionError`` for a circle or too deep nesting, ``RuntimeError`` when the module failed or
+            does not run in this stage.
         message: in words for the script's author, with the path of names where there is one.
     """
 

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
-from shared.schemas.trace import ModuleTrace, StageTrace, TracedWarning
+from shared.schemas.trace import ModuleTrace, StageTrace
 from workers.chat.modules.module import StateScope
+from workers.chat.modules.warning import ModuleWarning, WarningType
 from workers.chat.system_prompt_state import SystemPromptState
 
-
-class WarningType(StrEnum):
-    """Why a module gave less than it was meant to."""
-
-    #: No module has the name; the reference stays as it was written.
-    MODULE_NOT_FOUND = "module_not_found"
-    #: Modules refer to one another in a circle.
-    CIRCULAR_DEPENDENCY = "circular_dependency"
-    #: Modules lie in one another deeper than the limit.
-    MAX_DEPTH_EXCEEDED = "max_depth_exceeded"
-    #: The client named a module that is not ON_DEMAND.
-    NOT_ON_DEMAND = "not_on_demand"
-    #: The trigger's search took longer than its limit; it counts as no match.
-    TRIGGER_TIMEOUT = "trigger_timeout"
-    #: The trigger is no regular expression; it is searched for as it stands.
-    INVALID_TRIGGER = "invalid_trigger"
-    #: The script failed, or ran into a limit.
-    EXECUTION_ERROR = "execution_error"
-    #: The service failed at running it.
-    PROCESSING_ERROR = "processing_error"
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleWarning:
-    """Something that went wrong without stopping the turn."""
-
-    module_name: str | None
-    warning_type: WarningType
-    message: str
-    stage: int
-
-    def traced(self) -> TracedWarning:
-        """The warning as the trace has it."""
-        return TracedWarning(
-            module_name=self.module_name,
-            warning_type=self.warning_type.value,
-            message=self.message,
-            stage=self.stage,
-        )
+__all__ = [
+    "ModuleOutcome",
+    "ModuleWarning",
+    "ResolvedTemplate",
+    "StageUpdate",
+    "StateChange",
+    "WarningType",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +67,7 @@ class ResolvedTemplate:
         resolved_template: the prompt.
         stages: traces of the stages that had something to do.
         modules: traces of all modules that took part, in the stated order.
-        warnings: in the order in which they were given.
+        warnings: by stage, and in the stated order of their modules.
         state_changes: to be committed with the answer, in the stated order.
         prompt_state: the prompt after each stage.
         token_estimate: about how many tokens the prompt has.

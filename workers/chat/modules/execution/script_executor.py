@@ -1,0 +1,61 @@
+"""Script modules: one run, and the one rule for what goes wrong in it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from workers.chat.modules.module import Module
+from workers.chat.modules.runner import ScriptInputs, ScriptRunner
+from workers.chat.modules.warning import ModuleWarning, WarningType
+from workers.sandbox.result import ErrorKind, ScriptError, ScriptExecutionResult
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A run, and the warning that it leaves; ``None`` when it was good."""
+
+    result: ScriptExecutionResult
+    warning: ModuleWarning | None = None
+
+
+class ScriptModuleExecutor:
+    """Runs the scripts of modules.
+
+    Args:
+        runner: what runs them.
+    """
+
+    def __init__(self, runner: ScriptRunner) -> None:
+        self._runner = runner
+
+    async def execute(self, module: Module, inputs: ScriptInputs) -> Execution:
+        """Run a module's script.
+
+        Whatever goes wrong is a result that did not succeed and a warning: an error of the script in its own
+        words, a fault of the service in words that tell nothing of its insides. Only cancellation passes.
+        """
+        if not (module.script or "").strip():
+            return Execution(ScriptExecutionResult(success=True, variables={}))
+        try:
+            result = await self._runner.run(module, inputs)
+        except Exception:
+            log.exception("The service failed at running module %s", module.name)
+            message = "the service failed at running the script; its log has the reason"
+            failed = ScriptError(ErrorKind.BROKEN, "ServiceError", message)
+            return Execution(
+                ScriptExecutionResult(success=False, variables={}, error=failed),
+                self._warning(module, inputs.stage, WarningType.PROCESSING_ERROR, failed),
+            )
+        if result.success:
+            return Execution(result)
+        error = result.error or ScriptError(ErrorKind.BROKEN, "UnknownError", "the script gave no reason")
+        return Execution(result, self._warning(module, inputs.stage, WarningType.EXECUTION_ERROR, error))
+
+    @staticmethod
+    def _warning(module: Module, stage: int, kind: WarningType, error: ScriptError) -> ModuleWarning:
+        where = "" if error.line is None else f" in line {error.line}"
+        message = f"{module.name} did not succeed{where}: {error.type}: {error.message}"
+        return ModuleWarning(module.name, kind, message, stage)

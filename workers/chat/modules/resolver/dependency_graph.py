@@ -1,0 +1,396 @@
+"""What a turn's modules need of one another: found, and freed of circles, before anything runs."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from shared.schemas.template import Template
+from workers.chat.modules.module import Module, TurnModules
+from workers.chat.modules.resolver.result_models import ModuleWarning, WarningType
+from workers.chat.modules.template_parser import TemplateParser
+from workers.chat.modules.trigger_matcher import ALWAYS, TriggerMatch
+
+EMPTY = Template(())
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One module in the graph.
+
+    Attributes:
+        template: its content.
+        children: modules whose text its content shows.
+        calls: modules that its script may run.
+        left_out: references of its content that would close a circle or lie too deep: fallbacks stand there.
+        refused: what its script must not run, and why, with the path of names.
+        reached: whether a way leads to it from the persona's template or from the client's names.
+        live: whether its text is made before the answer, and its script run unless that belongs after it.
+        stage: 1 or 2: the stage in which its text is ready.
+        rank: its place in the stated order: dependencies, then priority, then name.
+    """
+
+    module: Module
+    template: Template = EMPTY
+    children: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    left_out: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    reached: bool = False
+    live: bool = False
+    stage: int = 1
+    rank: int = 0
+    depth: int = 1
+    above: str | None = None
+    nesting: int = 0
+    caller: str | None = None
+
+
+class DependencyGraph:
+    """The modules of a turn, and the edges between them.
+
+    A module refers to others in its content, and its script may run others. Edges that close a circle, or
+    lead deeper than the limit, are taken out and reported; what is left has an order.
+
+    Args:
+        turn: the modules.
+        triggers: what became of the triggers; a module that is not in it has none.
+        max_depth: how deep contents may lie in one another, the template's own references being depth 1.
+
+    Attributes:
+        nodes: by name, the modules whose content is looked at.
+        order: every name of ``turn.modules``, in the stated order.
+        skipped: modules that are referred to and take no part, with the reason.
+        warnings: what was found wrong.
+    """
+
+    def __init__(
+        self,
+        turn: TurnModules,
+        triggers: Mapping[str, TriggerMatch],
+        max_depth: int,
+        parser: TemplateParser | None = None,
+    ) -> None:
+        self.turn = turn
+        self.triggers = triggers
+        self.nodes: dict[str, Node] = {}
+        self.skipped: dict[str, str] = {}
+        self.warnings: list[ModuleWarning] = []
+        self._max_depth = max_depth
+        self._parser = parser or TemplateParser()
+        self._unknown: set[str] = set()
+        self._finished: list[str] = []  # dependencies first
+        self.template = self._parser.parse(turn.template)
+        self.roots = self._roots()
+        for name in self.roots:
+            self._visit(name)
+        self._limit_depth(self._finished)
+        reached = len(self._finished)
+        for name in self._callable():
+            self._visit(name, quiet=True)
+        self._limit_depth(self._finished[reached:], quiet=True)
+        self._mark(self.roots)
+        for name in [name for name in self.skipped if name in self.nodes and self.nodes[name].live]:
+            del self.skipped[name]
+        self._stages()
+        self.order = self._order()
+
+    def trigger(self, name: str) -> TriggerMatch:
+        """What became of the trigger of a module."""
+        return self.triggers.get(name, ALWAYS)
+
+    def takes_part(self, module: Module) -> bool:
+        """Whether the module's own fields let references to it show its text.
+
+        A module that runs after the answer shows its stored output whatever was said; its trigger is
+        looked at when it is to run.
+        """
+        if not module.is_active:
+            return False
+        return (
+            module.runs_after_answer
+            or module.name in self.turn.requested
+            or self.trigger(module.name).matched
+        )
+
+    def below(self, name: str, *, through_unstored: bool = False) -> list[str]:
+        """Everything that the content of ``name`` leads to, in the stated order.
+
+        The content of a module that runs after the answer is shown when it has stored output; without,
+        nothing behind it counts, unless ``through_unstored``.
+        """
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            node = self.nodes[waiting.pop()]
+            module = node.module
+            if (
+                module.runs_after_answer
+                and not through_unstored
+                and module.name != name
+                and module.id not in self.turn.states
+            ):
+                continue
+            for child in node.children:
+                if child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
+        return sorted(seen, key=lambda child: self.nodes[child].rank)
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """Names of nodes, in the stated order."""
+        return sorted(names, key=lambda name: self.nodes[name].rank)
+
+    def _roots(self) -> list[str]:
+        roots: dict[str, None] = {}
+        for name in self.template.names:
+            module = self._known(name, None)
+            if module is None:
+                continue
+            if module.runs_on_demand and name not in self.turn.requested:
+                self.skipped[name] = "not_requested"
+            elif not self.takes_part(module):
+                self._skip(module)
+            else:
+                roots[name] = None
+        for name in sorted(self.turn.requested):
+            module = self.turn.modules.get(name)
+            if module is None:
+                self._warn(
+                    name,
+                    WarningType.MODULE_NOT_FOUND,
+                    f"The client asked for {name}; there is no such module.",
+                )
+            elif not module.runs_on_demand:
+                self._warn(
+                    name,
+                    WarningType.NOT_ON_DEMAND,
+                    f"The client asked for {name}, which is not ON_DEMAND; it runs when its context says so.",
+                )
+            elif not module.is_active:
+                self._skip(module)
+            else:
+                roots[name] = None
+        return list(roots)
+
+    def _known(self, name: str, referrer: str | None) -> Module | None:
+        module = self.turn.modules.get(name)
+        if module is None and name not in self._unknown:
+            self._unknown.add(name)
+            where = "the persona's template" if referrer is None else f"the content of {referrer}"
+            template = self.template if referrer is None else self.nodes[referrer].template
+            at = next(reference.at for reference in template.references if reference.name == name)
+            _, line, column = template.position(at)
+            self._warn(
+                name,
+                WarningType.MODULE_NOT_FOUND,
+                f"There is no module {name}, which {where} refers to in line {line}, column {column}. "
+                "The reference stays as it is; write \\@ for an @ that begins none.",
+            )
+        return module
+
+    def _skip(self, module: Module) -> None:
+        self.skipped[module.name] = "trigger" if module.is_active else "inactive"
+        self._judge_trigger(module)
+
+    def _judge_trigger(self, module: Module) -> None:
+        if module.name not in self.triggers:
+            return
+        self.warnings += [
+            warning for warning in self.trigger_warnings(module, 1) if warning not in self.warnings
+        ]
+
+    def trigger_warnings(self, module: Module, stage: int) -> list[ModuleWarning]:
+        """What is wrong with the trigger of a module."""
+        name, trigger = module.name, self.trigger(module.name)
+        if trigger.timed_out:
+            message = (
+                f"The search for the trigger of {name} took too long and counts as no match; "
+                "make its pattern simpler."
+            )
+            return [ModuleWarning(name, WarningType.TRIGGER_TIMEOUT, message, stage)]
+        if trigger.invalid is not None:
+            message = f"The trigger of {name} {trigger.invalid}. It was searched for as it stands."
+            return [ModuleWarning(name, WarningType.INVALID_TRIGGER, message, stage)]
+        return []
+
+    def _visit(self, root: str, *, quiet: bool = False) -> None:
+        """Walk from ``root``, dependencies first, and take out what would close a circle."""
+        if root in self.nodes:
+            return
+        path: dict[str, Iterator[tuple[str, bool]]] = {root: self._open(root, quiet)}
+        while path:
+            name = next(reversed(path))
+            node = self.nodes[name]
+            for target, by_call in path[name]:
+                if target in path:
+                    circle = _circle(list(path), target)
+                    if by_call:
+                        node.refused[target] = f"modules run each other in a circle: {circle}"
+                    else:
+                        node.left_out.add(target)
+                    if not quiet:
+                        self._warn(
+                            name,
+                            WarningType.CIRCULAR_DEPENDENCY,
+                            f"{name} runs {target}, and that is a circle: {circle}. The call is refused."
+                            if by_call
+                            else f"{name} refers to {target}, and that is a circle: {circle}. "
+                            f"The fallback of {target} stands there.",
+                        )
+                    continue
+                (node.calls if by_call else node.children).append(target)
+                if target not in self.nodes:
+                    path[target] = self._open(target, quiet)
+                    break
+            else:
+                del path[name]
+                self._finished.append(name)
+
+    def _open(self, name: str, quiet: bool) -> Iterator[tuple[str, bool]]:
+        module = self.turn.modules[name]
+        node = self.nodes[name] = Node(module)
+        if module.content:
+            node.template = self._parser.parse(module.content)
+        if not quiet and not module.runs_after_answer:
+            self._judge_trigger(module)
+        return iter(self._edges(node, quiet))
+
+    def _edges(self, node: Node, quiet: bool) -> list[tuple[str, bool]]:
+        edges: list[tuple[str, bool]] = []
+        for name in node.template.names:
+            module = self.turn.modules.get(name) if quiet else self._known(name, node.module.name)
+            if module is None:
+                continue
+            if self.takes_part(module):
+                edges.append((name, False))
+            elif not quiet:
+                self._skip(module)
+        if node.module.is_scripted:
+            for name in dict.fromkeys(node.module.module_names):
+                module = self.turn.modules.get(name)
+                if module is not None and module.is_active:
+                    edges.append((name, True))
+        return edges
+
+    def _limit_depth(self, finished: list[str], *, quiet: bool = False) -> None:
+        """Take out references that lie deeper than the limit, on the longest way that leads to them."""
+        for name in reversed(finished):
+            node = self.nodes[name]
+            if node.depth < self._max_depth:
+                for child in node.children:
+                    below = self.nodes[child]
+                    if below.depth <= node.depth:
+                        below.depth, below.above = node.depth + 1, name
+                continue
+            for child in node.children:
+                node.left_out.add(child)
+                if quiet:
+                    continue
+                self._warn(
+                    name,
+                    WarningType.MAX_DEPTH_EXCEEDED,
+                    f"{name} refers to {child} deeper than {self._max_depth} modules in one another: "
+                    f"{' > '.join((*self._way(name), child))}. The fallback of {child} stands there.",
+                )
+            node.children.clear()
+
+    def limit_nesting(self, started: Iterable[str], limit: int) -> None:
+        """Refuse calls that nest deeper than the limit, on the longest way that leads to them.
+
+        Args:
+            started: modules that the pipeline runs itself, which therefore nest in nothing.
+            limit: how deep ``run_module`` nests.
+        """
+        free = set(started)
+        for node in self.nodes.values():
+            node.nesting, node.caller = 0, None
+        for name in reversed(self._finished):
+            node = self.nodes[name]
+            for target in (*node.calls, *node.children):
+                deeper = node.nesting + (target in node.calls)
+                if deeper > limit:
+                    path = " > ".join((*self._callers(name), target))
+                    node.refused[target] = f"modules run one another at most {limit} deep: {path}"
+                elif target not in free and deeper > self.nodes[target].nesting:
+                    self.nodes[target].nesting, self.nodes[target].caller = deeper, name
+
+    def _callers(self, name: str) -> list[str]:
+        way = [name]
+        while (caller := self.nodes[way[-1]].caller) is not None:
+            way.append(caller)
+        return way[::-1]
+
+    def _way(self, name: str) -> list[str]:
+        way = [name]
+        while (above := self.nodes[way[-1]].above) is not None:
+            way.append(above)
+        return way[::-1]
+
+    def _callable(self) -> list[str]:
+        """Modules that only ``run_module`` with a computed name could run: none when no script runs."""
+        if not any(node.module.is_scripted for node in self.nodes.values()):
+            return []
+        return sorted(
+            name for name, module in self.turn.modules.items() if module.is_active and name not in self.nodes
+        )
+
+    def _mark(self, roots: Iterable[str]) -> None:
+        """Mark what is reached, and of that what is made before the answer."""
+        waiting = [(name, True) for name in roots]
+        while waiting:
+            name, live = waiting.pop()
+            node = self.nodes[name]
+            if node.reached and (node.live or not live):
+                continue
+            node.reached = True
+            node.live = node.live or live
+            if live and node.module.runs_after_answer:
+                # Without stored output its fallback stands in its place, and nothing of its content is shown.
+                live = node.module.id in self.turn.states
+            waiting.extend((child, live) for child in node.children)
+
+    def _stages(self) -> None:
+        for name in self._finished:
+            node = self.nodes[name]
+            module = node.module
+            if (module.is_scripted and module.requires_ai_inference and not module.runs_after_answer) or any(
+                self.nodes[other].stage == 2 for other in (*node.children, *node.calls)
+            ):
+                node.stage = 2
+
+    def _order(self) -> list[str]:
+        """The stated order: of what is free, the lowest priority, then the first name."""
+        modules = self.turn.modules
+        waits: dict[str, int] = {}
+        frees: dict[str, list[str]] = {}
+        for name, node in self.nodes.items():
+            needs = {*node.children, *node.calls}
+            if needs:
+                waits[name] = len(needs)
+                for other in needs:
+                    frees.setdefault(other, []).append(name)
+        free = [(module.priority, name) for name, module in modules.items() if name not in waits]
+        heapq.heapify(free)
+        order: list[str] = []
+        while free:
+            _, name = heapq.heappop(free)
+            if name in self.nodes:
+                self.nodes[name].rank = len(order)
+            order.append(name)
+            for other in frees.get(name, ()):
+                waits[other] -= 1
+                if not waits[other]:
+                    heapq.heappush(free, (modules[other].priority, other))
+        return order
+
+    def _warn(self, name: str, kind: WarningType, message: str) -> None:
+        warning = ModuleWarning(name, kind, message, 1)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+
+def _circle(path: list[str], target: str) -> str:
+    """The names of a circle, from where it is closed round to there again."""
+    return " > ".join((*path[path.index(target) :], target))
