@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,13 +21,6 @@ from workers.sandbox.plugins.ports import (
     VariableScope,
 )
 
-STAGE_NAMES = {
-    1: "template_preparation",
-    2: "pre_response_ai",
-    3: "answer",
-    4: "post_response",
-    5: "post_response_ai",
-}
 #: A run this deep (a module that a module ran that …) may not reflect any more.
 MAX_REFLECTION_DEPTH = 3
 #: Entries that the audit trail of reflections keeps.
@@ -110,18 +103,9 @@ class PluginContext:
     payload: int = 1024 * 1024
     clock: Callable[[], datetime] = _utc_now
 
-    @property
-    def stage_name(self) -> str:
-        """The stage in words."""
-        return STAGE_NAMES.get(self.stage, "unknown")
-
     def now(self) -> datetime:
         """The time in UTC."""
         return self.clock().astimezone(UTC)
-
-    def nested(self, **changes: Any) -> PluginContext:
-        """The context of a module that this run's script runs: one deeper; ``changes`` are its own fields."""
-        return replace(self, reflection_depth=self.reflection_depth + 1, **changes)
 
     def own_conversation(self, function: str, conversation_id: str | None) -> None:
         """Accept a script's ``conversation_id`` when it is its own one, or none.

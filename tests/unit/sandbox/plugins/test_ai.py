@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,7 +171,7 @@ async def test_a_call_that_cannot_be_made_is_a_failure_too(
 
 async def test_calls_are_counted_over_all_runs_of_a_turn() -> None:
     ctx, ai = context(calls=ModelCalls(limit=2))
-    inner = ctx.nested(module_name="inner")
+    inner = replace(ctx, module_name="inner", reflection_depth=1)
     await call(ctx, "generate", "a")
     assert await call(inner, "can_reflect") is True
     await call(inner, "reflect", "b")
@@ -186,7 +187,7 @@ async def test_a_module_that_modules_ran_reflects_down_to_the_third() -> None:
     for _nth in range(3):
         await call(ctx, "reflect", "How do you feel?")
         depths.append(ctx.calls.trail[-1]["depth"])
-        ctx = ctx.nested()
+        ctx = replace(ctx, reflection_depth=ctx.reflection_depth + 1)
     assert depths == [1, 2, 3]
     with pytest.raises(CallError, match="reflection_depth_exceeded"):
         await call(ctx, "reflect", "How do you feel?")

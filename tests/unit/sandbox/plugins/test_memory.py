@@ -134,6 +134,8 @@ async def test_remembered_values_are_seen_at_once_and_forgotten() -> None:
             ["x", "1-5", 9, "00000000-0000-0000-0000-0000000000ff"],
             "argument first_message_id",
         ),
+        ("should_compress_buffer_by_ids", [["x\x00"]], "argument ids cannot be kept"),
+        ("store_memory", ["x", "1-5", 9, "\x00"], "argument first_message_id cannot be kept"),
         ("store_memory", ["x\x00"], "argument text cannot be kept: must not contain the NUL"),
         ("remember", [" ", 1], "argument key"),
         ("remember", ["k" * 201, 1], "argument key"),

@@ -54,7 +54,6 @@ async def test_the_prompt_can_be_looked_at() -> None:
     assert brief == {
         "module_name": "script",
         "stage": 4,
-        "stage_name": "post_response",
         "reflection_depth": 1,
         "visible_length": 7,
         "reply_length": 2,

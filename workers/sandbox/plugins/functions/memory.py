@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from workers.sandbox.plugins.buffer import kept_size
 from workers.sandbox.plugins.context import PluginContext
 from workers.sandbox.plugins.errors import CallError
 from workers.sandbox.plugins.functions.messages import MAX_MESSAGES, as_dict
@@ -77,6 +78,7 @@ async def should_compress_buffer_by_ids(context: PluginContext, ids: list[str]) 
             f"should_compress_buffer_by_ids(): argument ids: {len(ids)} are more than {MAX_MESSAGES}; ask "
             "for fewer at once",
         )
+    kept_size("should_compress_buffer_by_ids", "ids", ids)
     wanted = [identifier.lower() for identifier in ids]
     memories = await context.memories.stored()
     firsts = [memory.first_message_id for memory in memories if memory.first_message_id]
@@ -113,6 +115,7 @@ async def store_memory(
         found = await context.messages.range(first, first + 1) if behind else []
         first_message_id = found[0].id if found else None
     else:
+        kept_size("store_memory", "first_message_id", first_message_id)
         first_message_id = first_message_id.lower()
         if first_message_id not in await context.messages.positions([first_message_id]):
             raise CallError(

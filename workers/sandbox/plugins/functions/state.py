@@ -64,8 +64,8 @@ async def run_module(context: PluginContext, name: str) -> dict[str, Any]:
 def debug_prompt_state(context: PluginContext, detailed: bool = False) -> dict[str, Any]:
     """Where the turn stands, and how long its prompt is after each stage so far; with ``detailed`` the texts.
 
-    Keys: ``module_name, stage, stage_name, reflection_depth, visible_length, reply_length, stages`` ({stage:
-    {length}}); ``detailed`` adds ``visible_prompt``, ``reply``, and ``text`` in each stage.
+    Keys: ``module_name, stage, reflection_depth, visible_length, reply_length``, and ``stages``: by number
+    ``{length}``. ``detailed`` adds ``visible_prompt``, ``reply``, and ``text`` in each stage.
     """
     stages: dict[str, dict[str, Any]] = {
         str(stage): {"length": len(text)} for stage, text in sorted(context.prompts.items())
@@ -73,7 +73,6 @@ def debug_prompt_state(context: PluginContext, detailed: bool = False) -> dict[s
     state: dict[str, Any] = {
         "module_name": context.module_name,
         "stage": context.stage,
-        "stage_name": context.stage_name,
         "reflection_depth": context.reflection_depth,
         "visible_length": None if context.visible_prompt is None else len(context.visible_prompt),
         "reply_length": None if context.reply is None else len(context.reply),
