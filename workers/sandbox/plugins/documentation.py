@@ -38,8 +38,8 @@ What a module's script may call: `ctx.get_current_time()`, and so on. `generate(
 without `ctx.`, and `await` before a call changes nothing. Arguments and results are JSON values; times are
 UTC unless a timezone is given.
 
-Values stand on `ctx`, too: `conversation_id`, `persona_id`, `module_name`, `module_id`, `stage`, `stage_name`,
-`last_user_message`, `trigger_data`; after the answer `ai_response` and `response_metadata`.
+Values stand on `ctx`, too: `conversation_id`, `persona_id`, `module_name`, `module_id`, `stage`,
+`stage_name`, `last_user_message`, `trigger_data`; after the answer `ai_response` and `response_metadata`.
 
 - A script reads its own conversation, on the branch that is being answered. The newest user message is part
   of it, after the answer the reply too. Where a function takes a `conversation_id`, only the own one is
