@@ -98,12 +98,24 @@ class Api:
     ) -> Any:
         """The JSON that a request answers; None for an answer without content.
 
+        A ``body`` of bytes is sent as it is, with the Content-Type that ``headers`` give; any other as JSON.
+
         Raises:
             ApiError: it was refused, or nobody answered.
         """
         with self._open(method, path, body, headers or {}, timeout) as response:
             content = response.read()
         return json.loads(content) if content else None
+
+    def fetch(self, path: str) -> bytes:
+        """The bytes that a GET answers.
+
+        Raises:
+            ApiError: it was refused, or nobody answered.
+        """
+        with self._open("GET", path, None, {"Accept": "*/*"}, _TIMEOUT) as response:
+            content: bytes = response.read()
+        return content
 
     def stream(
         self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
@@ -131,7 +143,9 @@ class Api:
             connection = http.client.HTTPConnection(host, port, timeout=timeout)
         sent = {"Authorization": f"Bearer {self._key}", "Accept": "application/json", **headers}
         content = None
-        if body is not None:
+        if isinstance(body, bytes):
+            content = body
+        elif body is not None:
             content = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         try:

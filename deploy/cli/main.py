@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli import backup, chat, keys, stack, users
+from deploy.cli import backup, chat, keys, personas, stack, users
 from deploy.exit_codes import ExitCode
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
+app.add_typer(personas.app, name="personas")
 
 
 @app.command()

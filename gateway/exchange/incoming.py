@@ -41,6 +41,8 @@ class Incoming:
 
     content: bytes
     form: Literal["json", "yaml", "png"]
+    #: Whether it was the part of a multipart form.
+    in_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ async def receive(request: Request) -> Incoming:
             raise ValidationError(f"file: {message}", errors=[{"field": "file", "message": message}])
         content = await file.read()
         # What clients declare of a part is what they guess from its name: the name and the content tell more.
-        return Incoming(content, _form("", (file.filename or "").lower(), content))
+        return Incoming(content, _form("", (file.filename or "").lower(), content), in_form=True)
 
 
 def _media_type(header: str | None) -> str:
@@ -106,8 +108,9 @@ def read(incoming: Incoming) -> ImportedFile:
     """
     if incoming.form == "png":
         card, picture = read_png_card(incoming.content)
+        check_image(picture, "image")
         made = card_persona(card, picture)
-        return ImportedFile(checked_image(made.file), "character_card", made.notes)
+        return ImportedFile(made.file, "character_card", made.notes)
     value = _json(incoming.content) if incoming.form == "json" else read_yaml(incoming.content)
     if is_card(value):
         made = card_persona(parse_card(value))
@@ -119,10 +122,10 @@ def read(incoming: Incoming) -> ImportedFile:
         raise RequestValidationError(
             [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
         ) from error
-    return ImportedFile(checked_image(file), "file", [])
+    return ImportedFile(_checked_image(file), "file", [])
 
 
-def checked_image(file: PersonaFile) -> PersonaFile:
+def _checked_image(file: PersonaFile) -> PersonaFile:
     """``file``, whose image is of the type that it has, whatever it declares."""
     if file.image is not None:
         content = file.image.content()

@@ -9,11 +9,16 @@ from gateway.routes import (
     chat,
     connection_operations,
     connections,
+    conversation_state,
     conversations,
     health,
     jobs,
+    modules,
+    persona_exchange,
     personas,
     regenerate,
+    templates,
+    trace,
     users,
 )
 
@@ -23,9 +28,14 @@ PUBLIC: list[APIRouter] = [health.router]
 #: Under ``/api``: every route needs an API key.
 API: list[APIRouter] = [
     chat.router,
+    trace.router,
     regenerate.router,
+    persona_exchange.router,
     personas.router,
+    modules.router,
+    templates.router,
     conversations.router,
+    conversation_state.router,
     connections.router,
     connection_operations.router,
     jobs.router,

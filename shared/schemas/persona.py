@@ -1,14 +1,12 @@
-"""Personas on the wire, and the document that carries one from installation to installation."""
+"""Personas on the wire."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from shared.schemas.base import Wire
 from shared.schemas.text import JsonObject, Name, Said, Text
@@ -82,42 +80,3 @@ class PersonaOut(Wire):
     is_active: bool
     created_at: datetime
     updated_at: datetime
-
-
-def _image_data(value: str) -> str:
-    try:
-        base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("must be base64") from error
-    return value
-
-
-class PersonaImage(Wire):
-    """A persona's image inside its document."""
-
-    content_type: ImageType
-    data: Annotated[str, Field(max_length=(MAX_IMAGE + 2) // 3 * 4), AfterValidator(_image_data)]
-
-
-class PersonaDocument(Wire):
-    """A persona as a file: no ids, no owner, no times. ``version`` grows when the form changes."""
-
-    format: Literal["parley.persona"] = "parley.persona"
-    version: Literal[1] = 1
-    persona: PersonaCreate
-    image: PersonaImage | None = None
-
-
-class PersonaImported(Wire):
-    """What an import did, or with ``dry_run`` would do.
-
-    ``conflict`` tells that the name is taken and nothing would be made; with ``rename`` a free name is
-    taken instead, and ``renamed_from`` tells the document's.
-    """
-
-    dry_run: bool
-    name: str
-    renamed_from: str | None
-    conflict: bool
-    has_image: bool
-    persona: PersonaOut | None

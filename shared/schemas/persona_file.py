@@ -6,7 +6,7 @@ import base64
 import binascii
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import orjson
 from pydantic import AfterValidator, Field, model_validator
@@ -118,8 +118,3 @@ def unique_name(wanted: str, taken: Iterable[str], longest: int = 50) -> str:
         candidate = wanted[: longest - len(suffix)] + suffix
         number += 1
     return candidate
-
-
-def persona_fields(persona: Any) -> dict[str, Any]:
-    """The fields of a stored persona that its file has."""
-    return {name: getattr(persona, name) for name in PersonaCreate.model_fields}

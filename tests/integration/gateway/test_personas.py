@@ -1,11 +1,8 @@
-"""Personas: CRUD, images that are what they say, and a document that carries one elsewhere."""
+"""Personas: CRUD, and images that are what they say."""
 
 from __future__ import annotations
 
-import base64
 from typing import Any
-
-import pytest
 
 from shared.schemas.persona import MAX_IMAGE
 from tests.integration.gateway.conftest import User, fields, problem
@@ -117,85 +114,3 @@ async def test_what_is_no_image_is_refused(ada: User) -> None:
     torn = await ada.http.post(url, content=b"--b", headers={"Content-Type": "multipart/form-data"})
     problem(torn, 400, "bad_request")
     assert (await ada.http.get(f"/api/personas/{made['id']}")).json()["image_url"] is None
-
-
-async def test_a_persona_travels_as_a_document(ada: User, eve: User) -> None:
-    made = await new(ada, name='Ava "the\\great" Ü')
-    await ada.http.post(f"/api/personas/{made['id']}/image", files={"file": ("x.png", PNG)})
-    exported = await ada.http.get(f"/api/personas/{made['id']}/export")
-    assert exported.headers["content-disposition"] == 'attachment; filename="Ava-the-great.persona.json"'
-    document = exported.json()
-    assert document["format"] == "parley.persona"
-    assert document["version"] == 1
-    for private in (made["id"], ada.id, "owner", "created_at"):
-        assert private not in exported.text
-
-    imported = await eve.http.post("/api/personas/import", json=document)
-    assert imported.status_code == 201, imported.text
-    report = imported.json()
-    assert (report["dry_run"], report["conflict"], report["renamed_from"]) == (False, False, None)
-    persona = report["persona"]
-    same = {"name", "description", "template", "mode", "first_message", "history", "extra_data", "is_active"}
-    assert {name: persona[name] for name in same} == {name: made[name] for name in same}
-    assert (await eve.http.get(persona["image_url"])).content == PNG
-    again = (await eve.http.get(f"/api/personas/{persona['id']}/export")).json()
-    assert again == document
-
-
-async def test_a_dry_run_makes_nothing_and_tells_what_would_be(ada: User) -> None:
-    document = {"format": "parley.persona", "version": 1, "persona": WHOLE}
-    report = await ada.http.post("/api/personas/import", params={"dry_run": True}, json=document)
-    assert report.status_code == 200
-    assert report.json() == {
-        "dry_run": True, "name": "Ava", "renamed_from": None, "conflict": False, "has_image": False,
-        "persona": None,
-    }  # fmt: skip
-    assert (await ada.http.get("/api/personas")).json()["items"] == []
-    await new(ada)
-    clash = (await ada.http.post("/api/personas/import", params={"dry_run": True}, json=document)).json()
-    assert clash["conflict"] is True
-    renamed = (
-        await ada.http.post("/api/personas/import", params={"dry_run": True, "rename": True}, json=document)
-    ).json()
-    assert (renamed["name"], renamed["renamed_from"], renamed["conflict"]) == ("Ava (2)", "Ava", False)
-
-
-async def test_a_taken_name_is_a_conflict_or_gets_a_number(ada: User) -> None:
-    long = "x" * 255
-    for name, next_name in (("Ava", "Ava (2)"), (long, "x" * 251 + " (2)")):
-        await new(ada, name=name)
-        document = {"persona": {**WHOLE, "name": name}}
-        problem(await ada.http.post("/api/personas/import", json=document), 409, "name_taken")
-        made = await ada.http.post("/api/personas/import", params={"rename": True}, json=document)
-        assert made.json()["persona"]["name"] == next_name
-    third = await ada.http.post("/api/personas/import", params={"rename": True}, json={"persona": WHOLE})
-    assert third.json()["persona"]["name"] == "Ava (3)"
-
-
-@pytest.mark.parametrize("dry_run", [True, False])
-@pytest.mark.parametrize(
-    ("document", "field"),
-    [
-        ({}, "persona"),
-        ({"persona": {}}, "persona.name"),
-        ({"persona": {**WHOLE, "mode": "autonomous"}}, "persona.mode"),
-        ({"persona": {**WHOLE, "id": "7"}}, "persona.id"),
-        ({"persona": WHOLE, "version": 2}, "version"),
-        ({"persona": WHOLE, "format": "other"}, "format"),
-        ({"persona": WHOLE, "image": {"content_type": "image/svg+xml", "data": ""}}, "image.content_type"),
-        ({"persona": WHOLE, "image": {"content_type": "image/png", "data": "!"}}, "image.data"),
-        (
-            {
-                "persona": WHOLE,
-                "image": {"content_type": "image/png", "data": base64.b64encode(b"<svg/>").decode()},
-            },
-            "image.data",
-        ),
-    ],
-)
-async def test_a_document_is_checked_whole(
-    ada: User, document: dict[str, Any], field: str, dry_run: bool
-) -> None:
-    answer = await ada.http.post("/api/personas/import", params={"dry_run": dry_run}, json=document)
-    assert field in fields(problem(answer, 422, "validation_error"))
-    assert (await ada.http.get("/api/personas")).json()["items"] == []
