@@ -101,7 +101,8 @@ class GatewayState:
         self.resources.push_async_callback(self.redis.aclose)
         async with self.resources:
             if self.settings.admin_key is not None:
-                await ensure_admin(self.engine, self.settings.admin_key.get_secret_value())
+                key = self.settings.admin_key.get_secret_value()
+                await ensure_admin(self.engine, key, seed=self.settings.seed_new_users)
             await connections.ensure_local_for_all(self.engine, self.settings)
             await self.resources.enter_async_context(self.key_uses.running())
             await self.resources.enter_async_context(self.jobs.running())

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     # Who may ----------------------------------------------------------------------------------------
     #: Key of the first administrator, instead of a generated one.
     admin_key: SecretStr | None = None
+    #: Whether each new user finds a first persona, with the modules of its memory.
+    seed_new_users: bool = True
     #: Key that encrypts secrets at rest: 32 bytes, URL-safe base64. Several, separated by commas: the first
     #: encrypts, all decrypt.
     secret_key: SecretStr | None = None

@@ -37,7 +37,7 @@ from shared.schemas.queries import QueryOperation
 router = make_router("/modules", "modules")
 
 #: Written by ``scripts/plugin-docs`` from the functions themselves, which lie with the workers.
-PLUGIN_FUNCTIONS = Path(shared.__file__).parent / "plugin_functions.json"
+PLUGIN_FUNCTIONS = Path(shared.__file__).parent / "schemas" / "plugin_functions.json"
 
 
 def show(module: Module) -> ModuleOut:

@@ -13,7 +13,7 @@ from gateway.dependencies import AdminOf, CallerOf, OnceOf, PagingOf, State
 from gateway.pagination import by_time
 from gateway.routing import make_router
 from shared.database.models import ApiKey, User
-from shared.database.repositories import audit, connections, identity
+from shared.database.repositories import audit, connections, identity, seeds
 from shared.errors import ParleyError, ValidationError
 from shared.schemas.identity import KeyCreate, KeyCreated, KeyOut, UserCreate, UserOut, UserUpdate
 from shared.schemas.page import Page
@@ -77,6 +77,8 @@ async def create_user(admin: AdminOf, state: State, once: OnceOf, body: UserCrea
     async def make(session: AsyncSession) -> UserOut:
         user = await identity.create_user(session, body.name, is_admin=body.is_admin)
         await connections.ensure_local(session, state.settings, user.id)
+        if state.settings.seed_new_users:
+            await seeds.plant(session, user.id)
         audit.record(session, admin.user_id, "user.created", user.id, name=user.name, is_admin=user.is_admin)
         return show_user(user)
 

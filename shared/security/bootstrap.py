@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from shared.database.models import ApiKey, User
-from shared.database.repositories import audit
+from shared.database.repositories import audit, seeds
 from shared.security import keys
 
 #: Name of the user that the key belongs to.
@@ -27,11 +27,12 @@ class AdminKeyError(Exception):
     """``PARLEY_ADMIN_KEY`` cannot be used: a fault of the configuration, told when a process starts."""
 
 
-async def ensure_admin(engine: AsyncEngine, key: str) -> None:
+async def ensure_admin(engine: AsyncEngine, key: str, *, seed: bool = True) -> None:
     """Let ``key``, and no older bootstrap key, open everything as the user ``admin``.
 
     The setting is the truth: the key is valid again after each start, even if it was revoked meanwhile; to be
-    rid of it, change the setting. Any number of processes may call this at once.
+    rid of it, change the setting. Any number of processes may call this at once. With ``seed`` the user finds
+    what every new one does.
 
     Raises:
         AdminKeyError: the key is too short or too long, has spaces or unprintable characters, or is the key
@@ -44,7 +45,10 @@ async def ensure_admin(engine: AsyncEngine, key: str) -> None:
     key_hash = keys.hash_key(key)
     async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
         await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        await session.execute(insert(User).values(name=ADMIN, is_admin=True).on_conflict_do_nothing())
+        made = insert(User).values(name=ADMIN, is_admin=True).on_conflict_do_nothing().returning(User.id)
+        fresh = await session.scalar(made)
+        if fresh is not None and seed:
+            await seeds.plant(session, fresh)
         user = (await session.scalars(select(User).where(User.name == ADMIN).with_for_update())).one()
         if not user.is_admin or user.disabled_at is not None:
             user.is_admin, user.disabled_at = True, None

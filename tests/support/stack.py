@@ -10,8 +10,8 @@ starts its own::
             answer = await http.post("/api/chat/send", json={"message": "hello"})
         stack.workers[0].send(signal.SIGKILL)
 
-Every user is new and has no connection until :meth:`StackUser.connect` makes one; what the fake model says is
-asked for in the model's name or the message, see :mod:`tests.fakes.model_server`.
+Every user is new and has nothing, no connection until :meth:`StackUser.connect` makes one; what the fake
+model says is asked for in the model's name or the message, see :mod:`tests.fakes.model_server`.
 """
 
 from __future__ import annotations
@@ -276,6 +276,7 @@ def running_stack(
                     "data_dir": directory / "data",
                     "admin_key": ADMIN_KEY,
                     "drain_grace": 2.0,
+                    "seed_new_users": False,
                     **settings,
                 }
             ),

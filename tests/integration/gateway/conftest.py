@@ -37,6 +37,8 @@ def settings(postgres_url: str, redis_url: str, tmp_path: Path) -> Settings:
         data_dir=tmp_path / "data",
         admin_key=SecretStr(ADMIN_KEY),
         log_level="WARNING",
+        # Tests count what they make.
+        seed_new_users=False,
     )
 
 

@@ -20,7 +20,7 @@ from fastapi.routing import iter_route_contexts
 from gateway.auth import get_caller, is_protected
 from gateway.routing import StrictRoute
 from gateway.state import GatewayState
-from shared.database.models import Job
+from shared.database.models import Job, TurnTrace
 from tests.integration.gateway.conftest import User, client_of, problem
 
 
@@ -63,12 +63,23 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/personas/{persona_id}/image"): Rule("owned"),
     ("DELETE", "/api/personas/{persona_id}/image"): Rule("owned"),
     ("GET", "/api/personas/{persona_id}/export"): Rule("owned"),
+    ("GET", "/api/modules"): Rule("caller"),
+    ("POST", "/api/modules"): Rule("caller", body(name="x")),
+    ("GET", "/api/modules/plugin-functions"): Rule("caller"),
+    ("POST", "/api/modules/test-script"): Rule("caller", body(script="x = 1")),
+    ("GET", "/api/modules/{module_id}"): Rule("owned"),
+    ("PATCH", "/api/modules/{module_id}"): Rule("owned", body(name="taken_over")),
+    ("DELETE", "/api/modules/{module_id}"): Rule("owned"),
+    ("POST", "/api/templates/resolve"): Rule("caller", body(template="t")),
+    ("POST", "/api/templates/validate"): Rule("caller", body(template="t")),
     ("GET", "/api/conversations"): Rule("caller"),
     ("POST", "/api/conversations"): Rule("caller", body(title="x")),
     ("GET", "/api/conversations/{conversation_id}"): Rule("owned"),
     ("PATCH", "/api/conversations/{conversation_id}"): Rule("owned", body(title="taken over")),
     ("DELETE", "/api/conversations/{conversation_id}"): Rule("owned"),
     ("GET", "/api/conversations/{conversation_id}/messages"): Rule("owned"),
+    ("GET", "/api/conversations/{conversation_id}/state"): Rule("owned"),
+    ("DELETE", "/api/conversations/{conversation_id}/memories"): Rule("owned"),
     ("PATCH", "/api/conversations/{conversation_id}/messages/{message_id}"): Rule("owned", body(content="x")),
     ("DELETE", "/api/conversations/{conversation_id}/messages/{message_id}"): Rule("owned"),
     ("GET", "/api/connections"): Rule("caller"),
@@ -86,6 +97,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/chat/events/{session_id}"): Rule("owned", seen=False),
     ("POST", "/api/chat/cancel/{session_id}"): Rule("owned"),
     ("GET", "/api/chat/status/{session_id}"): Rule("owned"),
+    ("GET", "/api/chat/trace/{session_id}"): Rule("owned"),
     ("GET", "/api/chat/sessions/active"): Rule("caller"),
     ("POST", "/api/conversations/{conversation_id}/messages/{message_id}/regenerate"): Rule("owned", body()),
     ("GET", "/api/jobs"): Rule("caller"),
@@ -117,6 +129,7 @@ async def owned(ada: User, state: GatewayState) -> dict[str, str]:
         "/api/connections",
         json={"name": "mine", "provider": "openai", "settings": {"api_key": "sk-of-ada", "model": "m"}},
     )
+    module = await ada.http.post("/api/modules", json={"name": "notes", "content": "of ada"})
     keys = await ada.http.get(f"/api/users/{ada.id}/keys")
     await ada.http.post(f"/api/personas/{persona.json()['id']}/image", files={"file": ("x.png", PNG)})
     async with state.sessions.begin() as session:
@@ -129,11 +142,14 @@ async def owned(ada: User, state: GatewayState) -> dict[str, str]:
             error={"code": "provider_error", "message": "It failed."},
         )
         session.add(turn)
+        await session.flush()
+        session.add(TurnTrace(job_id=turn.id, owner_id=turn.owner_id, attempt=1, trace={}))
     return {
         "session_id": str(turn.id),
         "job_id": str(turn.id),
         "model_id": "mine/m",
         "persona_id": persona.json()["id"],
+        "module_id": module.json()["id"],
         "conversation_id": conversation.json()["id"],
         "message_id": conversation.json()["active_message_id"],
         "connection_id": connection.json()["id"],
@@ -235,7 +251,12 @@ async def test_ids_in_bodies_are_checked_as_ids_in_paths(eve: User, owned: dict[
     code = name.replace("_id", "_not_found")
     for path in ("/api/chat/send", "/api/chat/stream"):
         problem(await eve.http.post(path, json={"message": "Hi", name: owned[name]}), 404, code)
+    if name != "connection_id":
+        resolved = await eve.http.post("/api/templates/resolve", json={"template": "", name: owned[name]})
+        problem(resolved, 404, code)
     if name == "conversation_id":
+        tried = await eve.http.post("/api/modules/test-script", json={"script": "", name: owned[name]})
+        problem(tried, 404, code)
         return
     problem(await eve.http.post("/api/conversations", json={name: owned[name]}), 404, code)
     mine = (await eve.http.post("/api/conversations", json={})).json()["id"]
@@ -251,6 +272,8 @@ async def test_lists_hold_only_what_is_the_callers(ada: User, eve: User, owned: 
             assert answer["items"] == [], path
         elif "data" in answer:
             assert answer["data"] == [], path
+        elif "functions" in answer:
+            continue  # the same for everybody
         else:
             assert answer == {"active_session_count": 0, "sessions": []}, path
     searched = await eve.http.get("/api/conversations", params={"q": "Hello"})
