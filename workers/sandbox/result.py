@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ class ErrorKind(StrEnum):
     RUNTIME = "runtime"
     #: It ran into one of its limits and was ended.
     LIMIT = "limit"
-    #: It was not run: scripts cannot be confined on this machine, or too many run already.
+    #: It was not run: scripts cannot be confined on this machine, or the system gives no process.
     REFUSED = "refused"
     #: Its process died, or broke the protocol, for a reason that is not a limit.
     BROKEN = "broken"
@@ -48,6 +48,8 @@ class ScriptExecutionResult:
     duration_ms: float = 0.0
     #: How many ``ctx`` functions the script called.
     calls: int = 0
+    #: Public names whose values no variable can hold, and why.
+    omitted: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ class Bounds:
     memory: int
 
 
-class _LimitReachedError(BaseException):
-    """A limit that this process sees itself; no script can catch it, for the process ends."""
+class _EndError(BaseException):
+    """Nothing is left to do but to send the frame that this holds, and to end."""
 
 
 def confine(connection: int, bounds: Bounds, parent: int, filter_: SystemCallFilter) -> socket.socket:
@@ -91,8 +91,8 @@ def run(connection: socket.socket, language: Language) -> NoReturn:
     """Do what the first frame asks for, once."""
     try:
         _Script(connection, language).obey()
-    except _LimitReachedError as reached:
-        connection.sendall(reached.args[0])
+    except _EndError as end:
+        connection.sendall(end.args[0])
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except (frames.FrameError, OSError):
@@ -107,12 +107,11 @@ class _Script:
     def __init__(self, connection: socket.socket, language: Language) -> None:
         self._connection = connection
         self._language = language
-        # Kept ready, for when there is no memory to write them.
-        self._limits = {
-            name: frames.pack(frames.encode({"limit": name}))
-            for name in ("memory", "output", "calls", "payload", "recursion")
-        }
+        # Kept ready, for when there is no memory to write it, or no stack.
+        self._limits = {name: frames.pack(frames.encode({"limit": name})) for name in ("memory", "output")}
         self._payload = self._output = self._calls = 0
+        #: The limit that a call ran into.
+        self._reached: str | None = None
 
     def obey(self) -> None:
         request = json.loads(frames.receive(self._connection, frames.REQUEST_LIMIT))
@@ -128,11 +127,9 @@ class _Script:
                 attributes=request["attributes"],
                 output_limit=self._output,
             )
+            self._finish(outcome)
         except MemoryError:
-            raise self._reached("memory") from None
-        except RecursionError:
-            raise self._reached("recursion") from None
-        self._finish(outcome)
+            raise _EndError(self._limits["memory"]) from None
 
     def _code(self, request: dict[str, Any]) -> CodeType | None:
         """The code to run: compiled before, or now, and then told to the worker to keep."""
@@ -146,6 +143,9 @@ class _Script:
             place = {"line": getattr(error, "line", None), "column": getattr(error, "column", None)}
             self._fail("compile", "SyntaxError", getattr(error, "message", str(error)), **place)
             return None
+        except RecursionError:
+            self._fail("compile", "SyntaxError", "the script nests too deep")
+            return None
         if request["keep"]:
             code_bytes = marshal.dumps(compiled.code)
             small = len(code_bytes) <= frames.CODE_LIMIT
@@ -157,33 +157,53 @@ class _Script:
 
     def _call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if not self._calls:
-            raise self._reached("calls")
-        body = frames.encode({"call": name, "args": args, "kwargs": kwargs})
+            raise self._limit("calls", "too many calls of ctx functions")
+        try:
+            body = frames.encode({"call": name, "args": args, "kwargs": kwargs})
+        except (TypeError, ValueError) as error:
+            raise self._language.CallFailed(type(error).__name__, f"ctx.{name}: {error}") from None
         if len(body) > self._payload + frames.ENVELOPE:
-            raise self._reached("payload")
+            raise self._limit("payload", f"ctx.{name} was given too much")
         self._calls -= 1
-        self._connection.sendall(frames.pack(body))
-        answer = json.loads(frames.receive(self._connection, self._payload + frames.ENVELOPE))
-        if "error" in answer:
-            raise self._language.CallFailed(**answer["error"])
-        return answer["value"]
+        try:
+            self._connection.sendall(frames.pack(body))
+            answer = json.loads(frames.receive(self._connection, self._payload + frames.ENVELOPE))
+        except (frames.FrameError, OSError):
+            os._exit(0)
+        if "error" not in answer:
+            return answer["value"]
+        if answer["error"]["type"] == "LimitError":
+            raise self._limit("LimitError", answer["error"]["message"])
+        raise self._language.CallFailed(**answer["error"])
+
+    def _limit(self, name: str, message: str) -> Exception:
+        """The language part ends the script for this one, whatever it catches."""
+        self._reached = name
+        failed: Exception = self._language.CallFailed("LimitError", message)
+        return failed
 
     def _finish(self, outcome: Any) -> None:
         printed = outcome.printed.encode(errors="replace").decode()
         fault = outcome.error
-        if fault is not None:
-            if fault.type == "MemoryError":
-                raise self._reached("memory")
-            if fault.type == "RecursionError":
-                raise self._reached("recursion")
-            self._fail("runtime", fault.type, fault.message, line=fault.line, printed=printed)
+        if fault is None:
+            self._publish(outcome.variables, getattr(outcome, "omitted", {}), printed)
             return
-        variables = outcome.variables
+        limits = {
+            "MemoryError": "memory",
+            "RecursionError": "recursion",
+            "LimitError": self._reached or "output",
+        }
+        limit = limits.get(fault.type)
+        kind, type_ = ("limit", limit) if limit else ("runtime", fault.type)
+        self._fail(kind, type_, fault.message, line=fault.line, printed=printed)
+
+    def _publish(self, variables: dict[str, Any], omitted: dict[str, str], printed: str) -> None:
         try:
-            self._send({"done": {"variables": variables, "printed": printed}})
+            self._send({"done": {"variables": variables, "omitted": omitted, "printed": printed}})
         except (TypeError, ValueError):
-            variables = {name: value for name, value in variables.items() if _crosses(name, value)}
-            self._send({"done": {"variables": variables, "printed": printed}})
+            # The language part lets nothing else through; this is for what it misses.
+            kept = {name: value for name, value in variables.items() if _crosses(name, value)}
+            self._send({"done": {"variables": kept, "omitted": omitted, "printed": printed}})
 
     def _fail(self, kind: str, type_: str, message: str, **more: Any) -> None:
         text = str(message)[:_MESSAGE].encode(errors="replace").decode()
@@ -192,11 +212,8 @@ class _Script:
     def _send(self, message: dict[str, Any]) -> None:
         body = frames.encode(message)
         if len(body) > self._output + frames.ENVELOPE:
-            raise self._reached("output")
+            raise _EndError(self._limits["output"])
         self._connection.sendall(frames.pack(body))
-
-    def _reached(self, limit: str) -> _LimitReachedError:
-        return _LimitReachedError(self._limits[limit])
 
 
 def _crosses(name: object, value: object) -> bool:

@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -51,6 +51,7 @@ class Outcome:
     analysis: dict[str, Any] | None = None
     code: bytes | None = None
     calls: int = 0
+    omitted: dict[str, str] = field(default_factory=dict)
 
 
 class Conversation:
@@ -104,6 +105,9 @@ class Conversation:
             done = _typed(message, "done", dict)
             self._outcome.variables = _typed(done, "variables", dict)
             self._outcome.printed = _typed(done, "printed", str)
+            self._outcome.omitted = _typed(done, "omitted", dict)
+            if not all(type(why) is str for why in self._outcome.omitted.values()):
+                raise _EndError(broken("reasons that are no text"))
         elif "failed" in message:
             failed = _typed(message, "failed", dict)
             self._outcome.printed = _typed(failed, "printed", str) if "printed" in failed else ""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from workers.sandbox.limits import ScriptLimits
+from workers.sandbox.process import seccomp
 from workers.sandbox.process.launch import CLOSING, TIMEOUT, SandboxUnavailableError, ZygoteProcess, launch
 
 log = logging.getLogger(__name__)
 
 #: Seconds before another attempt when a zygote does not come up, doubled up to the second.
 AGAIN, AGAIN_AT_MOST = 0.1, 10.0
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Keeper:
@@ -30,6 +34,7 @@ class Keeper:
 
     def start(self) -> None:
         """Wait for the first zygote. Raises :class:`SandboxUnavailableError`; then nothing is left."""
+        _adopt_orphans(True)
         self._thread.start()
         self._settled.wait(TIMEOUT * 2)
         if self._refusal is not None:
@@ -41,7 +46,9 @@ class Keeper:
         zygote = self._zygote
         if zygote is not None:
             zygote.end()
-        self._thread.join(CLOSING * 2)
+        if self._thread.is_alive():
+            self._thread.join(CLOSING * 2)
+        _adopt_orphans(False)
 
     def _keep(self) -> None:
         pause = AGAIN
@@ -63,6 +70,7 @@ class Keeper:
                 self._changed(zygote)
                 self._settled.set()
                 status = zygote.process.wait()
+                _bury(zygote.process.pid)
                 self._zygote = None
                 if self._closing.is_set():
                     return
@@ -70,3 +78,16 @@ class Keeper:
                 self._changed(None)
             self._closing.wait(pause)
             pause = min(pause * 2, AGAIN_AT_MOST)
+
+
+def _adopt_orphans(adopt: bool) -> None:
+    """What a zygote leaves behind when it is killed comes to this process: a container may have no init."""
+    with suppress(OSError, AttributeError):
+        seccomp.prctl()(_PR_SET_CHILD_SUBREAPER, adopt, 0, 0, 0)
+
+
+def _bury(group: int) -> None:
+    """Wait for the orphans of a zygote: the kernel kills them with it, and they are of its process group."""
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)

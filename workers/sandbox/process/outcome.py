@@ -41,8 +41,10 @@ def failure(told: Mapping[str, Any], limits: ScriptLimits) -> ScriptError:
         raise TypeError("type and message are text")
     if not all(place is None or (type(place) is int and 0 <= place < 10**9) for place in (line, column)):
         raise TypeError("line and column are numbers")
-    if kind not in (ErrorKind.COMPILE, ErrorKind.RUNTIME):
+    if kind not in (ErrorKind.COMPILE, ErrorKind.RUNTIME, ErrorKind.LIMIT):
         raise ValueError("a process tells of no other errors")
+    if kind == ErrorKind.LIMIT and type_ in _LIMITS:
+        message = limit_reached(type_, limits).message
     return ScriptError(ErrorKind(kind), type_[:_TYPE], message[:_MESSAGE], line, column)
 
 

@@ -141,6 +141,7 @@ class ScriptProcesses:
             error=error,
             duration_ms=(time.perf_counter() - began) * 1000,
             calls=outcome.calls,
+            omitted=outcome.omitted,
         )
 
     async def compile(self, source: str, cache_key: tuple[str, str] | None = None) -> CompileResult:
