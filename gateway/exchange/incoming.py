@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import UploadFile
 
-from gateway.images import check_image
+from gateway.images import check_image, image_type
 from gateway.problems import MalformedJSONError
 from shared.cards import card_persona, is_card, parse_card, read_png_card
 from shared.cards.png import SIGNATURE
@@ -93,6 +93,10 @@ def _form(kind: str, name: str, content: bytes) -> Literal["json", "yaml", "png"
         )
     if content.startswith(SIGNATURE):
         return "png"
+    if content.startswith(b"PK\x03\x04") or image_type(content) is not None:
+        raise UnsupportedMediaTypeError(
+            "character cards are read from JSON and PNG files; have yours exported as one of these"
+        )
     if name.endswith((".yaml", ".yml")):
         return "yaml"
     return "json" if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "yaml"
