@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import exists, null, or_, select, text, tuple_, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import exists, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from shared.database.models import Connection, User
-from shared.database.repositories.conflicts import broken_constraint
-from shared.errors import ConnectionNotFoundError, NameTakenError
+from shared.database.repositories import owned
+from shared.errors import ConnectionNotFoundError
 from shared.schemas.connection import SECRET_FIELDS, SETTINGS
 from shared.schemas.controls import ProviderType
 from shared.schemas.page import Position
@@ -33,14 +32,9 @@ async def get(
     Raises:
         ConnectionNotFoundError: there is none.
     """
-    query = select(Connection).where(Connection.id == connection_id, Connection.owner_id == owner_id)
     if lock:
         await _lock_owner(session, owner_id)
-        query = query.with_for_update(key_share=True)
-    connection = await session.scalar(query)
-    if connection is None:
-        raise ConnectionNotFoundError
-    return connection
+    return await owned.get(session, Connection, owner_id, connection_id, ConnectionNotFoundError, lock=lock)
 
 
 async def resolve(
@@ -70,10 +64,7 @@ async def list_(
 ) -> Sequence[Connection]:
     """The owner's connections, newest first."""
     query = select(Connection).where(Connection.owner_id == owner_id)
-    if after is not None:
-        query = query.where(tuple_(Connection.created_at, Connection.id) < tuple_(*after))
-    query = query.order_by(Connection.created_at.desc(), Connection.id.desc()).limit(limit)
-    return (await session.scalars(query)).all()
+    return await owned.page(session, query, Connection, limit=limit, after=after)
 
 
 async def create(
@@ -133,9 +124,7 @@ async def update_(
     """
     if changes.get("is_default"):
         await _clear_default(session, connection.owner_id)
-    for name, value in changes.items():
-        # A plain None in a JSON column would become JSON's null instead of SQL's.
-        setattr(connection, name, null() if value is None and name == "prices" else value)
+    owned.assign(connection, changes)
     if settings is not None:
         public, secrets = split(settings)
         connection.settings = public
@@ -234,12 +223,4 @@ async def _clear_default(session: AsyncSession, owner_id: uuid.UUID) -> None:
 
 
 async def _flush(session: AsyncSession) -> None:
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        if broken_constraint(error) != "uq_connections_owner_id_name":
-            raise
-        raise NameTakenError(
-            "you have a connection of this name; choose another",
-            errors=[{"field": "name", "message": "is taken"}],
-        ) from error
+    await owned.flush(session, "connection", "uq_connections_owner_id_name")

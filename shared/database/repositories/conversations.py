@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select, text, tuple_, update
+from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.models import Conversation, Job, Message
-from shared.database.repositories import connections, personas
+from shared.database.repositories import connections, owned, personas
 from shared.errors import (
     ConversationBusyError,
     ConversationNotFoundError,
@@ -124,10 +124,7 @@ async def list_(
             Message.content.icontains(q, autoescape=True),
         )
         query = query.where(or_(Conversation.title.icontains(q, autoescape=True), said))
-    if after is not None:
-        query = query.where(tuple_(Conversation.created_at, Conversation.id) < tuple_(*after))
-    query = query.order_by(Conversation.created_at.desc(), Conversation.id.desc()).limit(limit)
-    return (await session.scalars(query)).all()
+    return await owned.page(session, query, Conversation, limit=limit, after=after)
 
 
 async def update_(session: AsyncSession, conversation: Conversation, changes: Mapping[str, Any]) -> None:
@@ -334,9 +331,6 @@ async def tree_page(
 ) -> list[Shown]:
     """Every visible message of the conversation, newest first."""
     query = select(Message).where(Message.conversation_id == conversation.id, Message.hidden_at.is_(None))
-    if after is not None:
-        query = query.where(tuple_(Message.created_at, Message.id) < tuple_(*after))
-    query = query.order_by(Message.created_at.desc(), Message.id.desc()).limit(limit)
-    messages = (await session.scalars(query)).all()
+    messages = await owned.page(session, query, Message, limit=limit, after=after)
     parents = await visible_parents(session, messages)
     return [Shown(message, parents[message.id]) for message in messages]

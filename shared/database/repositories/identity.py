@@ -7,12 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, text, tuple_, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from shared.database import direct
 from shared.database.models import ApiKey, User
+from shared.database.repositories import owned
 from shared.errors import NameTakenError, NotFoundError
 from shared.schemas.page import Position
 from shared.security import keys
@@ -116,10 +117,7 @@ async def get_user(session: AsyncSession, user_id: uuid.UUID, *, lock: bool = Fa
 
 async def list_users(session: AsyncSession, *, limit: int, after: Position | None) -> Sequence[User]:
     """Users, newest first."""
-    query = select(User).order_by(User.created_at.desc(), User.id.desc()).limit(limit)
-    if after is not None:
-        query = query.where(tuple_(User.created_at, User.id) < tuple_(*after))
-    return (await session.scalars(query)).all()
+    return await owned.page(session, select(User), User, limit=limit, after=after)
 
 
 async def create_key(
@@ -139,15 +137,8 @@ async def list_keys(
     session: AsyncSession, user_id: uuid.UUID, *, limit: int, after: Position | None
 ) -> Sequence[ApiKey]:
     """A user's keys, revoked ones too, newest first."""
-    query = (
-        select(ApiKey)
-        .where(ApiKey.user_id == user_id)
-        .order_by(ApiKey.created_at.desc(), ApiKey.id.desc())
-        .limit(limit)
-    )
-    if after is not None:
-        query = query.where(tuple_(ApiKey.created_at, ApiKey.id) < tuple_(*after))
-    return (await session.scalars(query)).all()
+    query = select(ApiKey).where(ApiKey.user_id == user_id)
+    return await owned.page(session, query, ApiKey, limit=limit, after=after)
 
 
 async def revoke_key(session: AsyncSession, key_id: uuid.UUID, *, user_id: uuid.UUID | None) -> ApiKey:

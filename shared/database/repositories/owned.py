@@ -1,4 +1,4 @@
-"""What rows with an owner have in common: found for that owner only, listed in pages, named uniquely."""
+"""What rows of an owner have in common: found for that owner only, listed in pages, named uniquely."""
 
 from __future__ import annotations
 
