@@ -70,9 +70,6 @@ class ScriptObject(metaclass=ScriptClass):
         return f"<{type(self).__name__} object>"
 
 
-_SLOTS = frozenset({"__module__", "__qualname__", "__classcell__", "__doc__", "__annotations__"})
-
-
 def make_class(name: str, bases: tuple[Any, ...], namespace: dict[str, Any]) -> type:
     """What a `class` statement calls.
 
@@ -91,7 +88,7 @@ def make_class(name: str, bases: tuple[Any, ...], namespace: dict[str, Any]) -> 
 
 def may_read(cls: type, name: str) -> bool:
     """Whether an attribute of a script's class, or of an instance, may be read."""
-    return name not in _INHERITED or name == "args" or _defines(cls, name)
+    return name not in _INHERITED or _defines(cls, name)
 
 
 def may_write(cls: type, name: str) -> bool:

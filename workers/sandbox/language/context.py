@@ -48,7 +48,9 @@ class Context:
                 raise self.ended
             try:
                 sent = [plain(value, f"argument {place}") for place, value in enumerate(args, 1)]
-                named = {key: plain(value, f"argument {key}") for key, value in kwargs.items()}
+                named = {
+                    plain(key, "a name"): plain(value, f"argument {key}") for key, value in kwargs.items()
+                }
             except NotPlain as exc:
                 raise TypeError(f"ctx.{name}: {exc}") from None
             try:

@@ -38,7 +38,7 @@ def get_attribute(thing: Any, name: str) -> Any:
         if name in listed:
             return _read(thing, name)
     elif type(kind) is ScriptClass:
-        if may_read(kind, name):
+        if may_read(kind, name) or (name == "args" and issubclass(kind, BaseException)):
             return getattr(thing, name)
     elif kind is ScriptClass:
         if may_read(thing, name):

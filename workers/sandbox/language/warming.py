@@ -10,6 +10,7 @@ import locale  # noqa: F401
 import os
 import sys
 import time
+import unicodedata  # noqa: F401  (the parser, for names beyond ASCII and for N-escapes)
 import warnings
 from typing import Any
 
@@ -25,6 +26,7 @@ _ENCODINGS = words(
 _REHEARSAL = """
 import collections, datetime, itertools, json, math, random, re, statistics, string, time, uuid
 
+größe = "\\N{BULLET}".upper()
 class Thing:
     def __init__(self, x):
         self.x = x
