@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from shared.schemas.text import storable_json
 from workers.chat.modules.module import Module
 from workers.chat.modules.runner import ScriptInputs, ScriptRunner
 from workers.chat.modules.warning import ModuleWarning, WarningType
 from workers.sandbox.result import ErrorKind, ScriptError, ScriptExecutionResult
 
 log = logging.getLogger(__name__)
+
+
+#: Levels of lists and objects that a variable may have.
+MAX_LEVELS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,11 @@ class ScriptModuleExecutor:
                 self._warning(module, inputs.stage, WarningType.PROCESSING_ERROR, failed),
             )
         if result.success:
-            return Execution(result)
+            reason = _unstorable(result.variables)
+            if reason is None:
+                return Execution(result)
+            error = ScriptError(ErrorKind.RUNTIME, "ValueError", reason)
+            result = replace(result, success=False, variables={}, error=error)
         error = result.error or ScriptError(ErrorKind.BROKEN, "UnknownError", "the script gave no reason")
         return Execution(result, self._warning(module, inputs.stage, WarningType.EXECUTION_ERROR, error))
 
@@ -59,3 +69,24 @@ class ScriptModuleExecutor:
         where = "" if error.line is None else f" in line {error.line}"
         message = f"{module.name} did not succeed{where}: {error.type}: {error.message}"
         return ModuleWarning(module.name, kind, message, stage)
+
+
+def _unstorable(variables: dict[str, Any]) -> str | None:
+    """Why the variables can be neither kept nor sent to a model; ``None`` when they can."""
+    level: list[Any] = [variables]
+    for _ in range(MAX_LEVELS + 1):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            break
+    else:
+        return f"a variable has more than {MAX_LEVELS} lists or dicts in one another"
+    try:
+        storable_json(variables)
+    except ValueError as error:
+        return f"a variable {error}"
+    return None

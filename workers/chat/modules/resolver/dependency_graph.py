@@ -85,11 +85,11 @@ class DependencyGraph:
         self.roots = self._roots()
         for name in self.roots:
             self._visit(name)
-        self._limit_depth(self._finished)
+        self._limit_depth(self._finished, self.roots)
         reached = len(self._finished)
         for name in self._callable():
             self._visit(name, quiet=True)
-        self._limit_depth(self._finished[reached:], quiet=True)
+        self._limit_depth(self._finished[reached:], ())
         self._mark(self.roots)
         for name in [name for name in self.skipped if name in self.nodes and self.nodes[name].live]:
             del self.skipped[name]
@@ -274,8 +274,12 @@ class DependencyGraph:
                     edges.append((name, True))
         return edges
 
-    def _limit_depth(self, finished: list[str], *, quiet: bool = False) -> None:
-        """Take out references that lie deeper than the limit, on the longest way that leads to them."""
+    def _limit_depth(self, finished: list[str], roots: Iterable[str]) -> None:
+        """Take out references that lie deeper than the limit, on the longest way that leads to them.
+
+        Only those that a way from ``roots`` still leads to are reported.
+        """
+        led_to = set(roots)
         for name in reversed(finished):
             node = self.nodes[name]
             if node.depth < self._max_depth:
@@ -283,18 +287,18 @@ class DependencyGraph:
                     below = self.nodes[child]
                     if below.depth <= node.depth:
                         below.depth, below.above = node.depth + 1, name
-                continue
-            for child in node.children:
-                node.left_out.add(child)
-                if quiet:
-                    continue
-                self._warn(
-                    name,
-                    WarningType.MAX_DEPTH_EXCEEDED,
-                    f"{name} refers to {child} deeper than {self._max_depth} modules in one another: "
-                    f"{' > '.join((*self._way(name), child))}. The fallback of {child} stands there.",
-                )
-            node.children.clear()
+            else:
+                node.left_out.update(node.children)
+                for child in node.children if name in led_to else ():
+                    self._warn(
+                        name,
+                        WarningType.MAX_DEPTH_EXCEEDED,
+                        f"{name} refers to {child} deeper than {self._max_depth} modules in one another: "
+                        f"{' > '.join((*self._way(name), child))}. The fallback of {child} stands there.",
+                    )
+                node.children.clear()
+            if name in led_to:
+                led_to.update(node.children, node.calls)
 
     def limit_nesting(self, started: Iterable[str], limit: int) -> None:
         """Refuse calls that nest deeper than the limit, on the longest way that leads to them.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shared.schemas.template import Piece, Reference
+from shared.schemas.template import Piece, Reference, Text
 from workers.chat.modules.execution.simple_executor import MAX_TEXT, MISSING, SimpleModuleExecutor, shown
 from workers.chat.modules.resolver.dependency_graph import Node
 from workers.chat.modules.resolver.result_models import ModuleWarning, WarningType
@@ -86,8 +86,8 @@ class TemplateResolver:
             if not module.content:
                 return "\n".join(shown(value) for value in published.values())
             own = session.tracker.own(module.name)
-        if len(node.template.pieces) == 1 and not node.template.names and not node.template.variables:
-            return module.content or ""
+        if len(node.template.pieces) == 1 and isinstance(node.template.pieces[0], Text):
+            return node.template.pieces[0].text
         implicit: Mapping[str, Any] | None = None
         visible: Mapping[str, Any] | None = None
 
