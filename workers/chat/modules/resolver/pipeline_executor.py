@@ -25,7 +25,7 @@ class Run:
         path: the modules whose scripts run this one, outermost first, and itself.
         held: whether the stage itself wants it, whoever else waits for it.
         waiting: how many scripts wait for it.
-        awaits: the runs that it waits for.
+        awaits: the runs that it has called and waits for.
         called: the runs that it needed, in the order in which it did.
         published: what it published or set; ``None`` when it was not good.
     """
@@ -176,12 +176,8 @@ class PipelineExecutor:
             other = self._start(name, (*run.path, name), held=True)
         if name not in run.called:
             run.called.append(name)
-        if not other.task.done() and not self._reaches(name, run.name):
-            run.awaits.append(name)
-            try:
-                await self._finished(other)
-            finally:
-                run.awaits.remove(name)
+        if not other.task.done():
+            await self._finished(other)
 
     async def _call(self, run: Run, name: str) -> CalledModule:
         """``ctx.run_module``."""
@@ -208,6 +204,9 @@ class PipelineExecutor:
         elif other is None and self._ran_before(name):
             pass
         else:
+            if self._reaches(name, run.name):
+                way = " > ".join((run.name, name, "…", run.name))
+                raise ModuleCallError("RecursionError", f"run_module: modules wait for each other: {way}.")
             if other is None:
                 if len(path) - 1 > self._max_nesting:
                     raise ModuleCallError(
@@ -216,9 +215,6 @@ class PipelineExecutor:
                         f"{' > '.join(path)}.",
                     )
                 other = self._start(name, path, held=False)
-            elif not other.task.done() and self._reaches(name, run.name):
-                way = " > ".join((run.name, name, "…", run.name))
-                raise ModuleCallError("RecursionError", f"run_module: modules wait for each other: {way}.")
             await self._wait_for_called(run, other)
             if other.published is None:
                 reason = "" if other.outcome is None else other.outcome.warnings[0].message
@@ -244,14 +240,20 @@ class PipelineExecutor:
                 del self._runs[other.name]
 
     def _reaches(self, name: str, target: str) -> bool:
-        """Whether the run ``name`` waits for ``target``, be it through others."""
+        """Whether ``name`` waits for ``target``, or will or may, be it through others."""
         waiting, seen = [name], {name}
         while waiting:
             other = waiting.pop()
             if other == target:
                 return True
             run = self._runs.get(other)
-            for below in () if run is None else run.awaits:
+            if run is not None and run.task.done():
+                continue
+            for below in (
+                *self._session.dependencies(other),
+                *self._session.graph.nodes[other].calls,
+                *(() if run is None else run.awaits),
+            ):
                 if below not in seen:
                     seen.add(below)
                     waiting.append(below)
