@@ -60,14 +60,19 @@ def _named(script: str) -> Iterator[tuple[int, int, str]]:
     """Line and column (from 0) of each name that a ``run_module(…)`` is given, and the name."""
     wanted = 0  # how far into ``run_module ( [name =] "…"`` the tokens are
     steps = ("run_module", "(")
+    waiting: tuple[int, int, str] | None = None  # a name, when nothing is joined to it behind
     for token in tokenize.generate_tokens(io.StringIO(script).readline):
         if token.type in (tokenize.NL, tokenize.COMMENT):
             continue
+        if waiting is not None and token.string in (")", ","):
+            yield waiting
+        waiting = None
         if wanted < len(steps):
             wanted = wanted + 1 if token.string == steps[wanted] else int(token.string == steps[0])
         elif token.type == tokenize.STRING:
             if literal := _NAME_LITERAL.fullmatch(token.string):
-                yield token.start[0] - 1, token.start[1] + literal.start("name"), literal["name"]
+                row, column = token.start
+                waiting = row - 1, column + literal.start("name"), literal["name"]
             wanted = 0
         elif not (token.type == tokenize.NAME and token.string == "name") and token.string != "=":
             wanted = int(token.string == steps[0])
