@@ -55,13 +55,6 @@ def test_a_newer_version_is_read_and_said_to_be_newer() -> None:
         assert parse_card({**v3(), "spec_version": version}).newer is newer
 
 
-def nested(depth: int) -> Any:
-    value: Any = "x"
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
 @pytest.mark.parametrize(
     ("value", "field", "told"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
 
 import pytest
@@ -90,6 +91,10 @@ def test_what_is_damaged_is_refused(content: bytes, told: str) -> None:
         (b"W10=", "must be the JSON object"),
         (b"bnVsbA==", "must be the JSON object"),
         (b"W" * 6_000_000, "bytes at most"),
+        (base64.b64encode(b"[" * 101 + b"]" * 101), "100 levels"),
+        (base64.b64encode(b'{"a":' * 5_000 + b"1" + b"}" * 5_000), "is not JSON"),
+        (base64.b64encode(b'{"name": "x", "description": "\\ud800"}'), "is not JSON"),
+        (base64.b64encode(b'{"name": "x", "scenario": NaN}'), "is not JSON"),
     ],
 )
 def test_what_is_no_card_is_refused(text: bytes, told: str) -> None:
