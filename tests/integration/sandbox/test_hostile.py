@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any
 
@@ -136,28 +137,31 @@ async def test_a_flood_is_read_no_further_than_its_first_frame(bare: ScriptProce
 
 
 async def test_the_loop_is_never_held_for_long(bare: ScriptProcesses) -> None:
-    """The costliest frames of the largest size: what is parsed is bounded."""
+    """The costliest frames of the largest size: what is parsed is bounded, in computing time of the loop."""
     longest = 0.0
 
     async def watch() -> None:
         nonlocal longest
         while True:
-            began = time.perf_counter()
+            began = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.perf_counter() - began)
+            longest = max(longest, time.thread_time() - began)
 
     source = forged(
         'frame(b\'{"call": "f", "args": [\' + b"[],"*20000 + b\'0], "kwargs": {}}\') * 5'
     ).replace("receive(1)", "receive(1 << 20)")
     spins = []
+    # As a worker does: what lives for as long as the process is not looked at by the collector.
+    gc.freeze()
     for _ in range(3):
         longest = 0.0
         watching = asyncio.create_task(watch())
         await run(bare, source)
         watching.cancel()
         spins.append(longest)
+    gc.unfreeze()
 
-    assert min(spins) < 0.1
+    assert min(spins) < 0.03
 
 
 async def test_a_process_that_takes_over_its_code_harms_its_own_module_alone(bare: ScriptProcesses) -> None:

@@ -28,6 +28,8 @@ REPORT = 2.0
 #: Seconds of computing after which a script steps aside for everything else.
 PATIENCE = 0.1
 _CHUNK = 1 << 18
+#: Bytes of a frame that takes a while to read.
+_LONG = 1 << 14
 
 
 class StillbornError(Exception):
@@ -132,11 +134,20 @@ class Conversation:
             name = "between_calls" if alone < self._last else "total"
             raise _EndError(limit_reached(name, self._limits)) from None
         self._computing = 0.0
+        if len(frame) > _LONG:
+            # Frames that have arrived already are read without a pause: let others in between two of them.
+            await asyncio.sleep(0)
         return _message(frame)
 
     async def _send(self, out: bytes, first: bool) -> None:
+        connection = self._process.connection
         try:
-            await self._loop.sock_sendall(self._process.connection, out)
+            try:
+                sent = connection.send(out)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(out):
+                await self._loop.sock_sendall(connection, memoryview(out)[sent:])
         except OSError:
             if first:
                 raise StillbornError from None

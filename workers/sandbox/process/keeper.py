@@ -23,8 +23,9 @@ class Keeper:
     """Owns the zygote, in a thread of its own: the kernel ends a zygote with the thread that made it."""
 
     def __init__(
-        self, limits: ScriptLimits, language: str, changed: Callable[[ZygoteProcess | None], None]
+        self, limits: ScriptLimits, language: str, changed: Callable[[ZygoteProcess | None, str | None], None]
     ) -> None:
+        """``changed`` is called by the thread: with a new zygote, or None and why no other comes up."""
         self._limits, self._language, self._changed = limits, language, changed
         self._thread = threading.Thread(target=self._keep, name="parley-zygote", daemon=True)
         self._settled = threading.Event()
@@ -36,8 +37,10 @@ class Keeper:
         """Wait for the first zygote. Raises :class:`SandboxUnavailableError`; then nothing is left."""
         _adopt_orphans(True)
         self._thread.start()
-        self._settled.wait(TIMEOUT * 2)
+        if not self._settled.wait(TIMEOUT * 2):
+            self._refusal = SandboxUnavailableError("the process for scripts does not come up")
         if self._refusal is not None:
+            self.close()
             raise self._refusal
 
     def close(self) -> None:
@@ -55,19 +58,21 @@ class Keeper:
         while not self._closing.is_set():
             try:
                 zygote = launch(self._limits, self._language)
-            except SandboxUnavailableError as error:
+            except Exception as failure:
+                error = SandboxUnavailableError(str(failure))
                 if not self._settled.is_set():
                     self._refusal = error
                     self._settled.set()
                     return
                 log.error("the process that scripts are forked from cannot be restarted: %s", error)
+                self._changed(None, str(error))
             else:
                 pause = AGAIN
                 self._zygote = zygote
                 if self._closing.is_set():
                     zygote.end()
                     return
-                self._changed(zygote)
+                self._changed(zygote, None)
                 self._settled.set()
                 status = zygote.process.wait()
                 _bury(zygote.process.pid)
@@ -75,7 +80,7 @@ class Keeper:
                 if self._closing.is_set():
                     return
                 log.warning("the process that scripts are forked from ended with status %s", status)
-                self._changed(None)
+                self._changed(None, None)
             self._closing.wait(pause)
             pause = min(pause * 2, AGAIN_AT_MOST)
 

@@ -131,13 +131,16 @@ class Pool:
         try:
             async with asyncio.timeout(PATIENCE):
                 return await taker
-        except TimeoutError:
-            raise NoProcessError(f"no process could be started within {PATIENCE:.0f} s") from None
-        finally:
-            with suppress(ValueError):
-                self._takers.remove(taker)
-            if taker.cancelled():
-                self._fill()
+        except BaseException as error:
+            if taker.done() and not taker.cancelled() and taker.exception() is None:
+                # It came just as nobody wanted it any more.
+                self._idle.append(taker.result())
+            else:
+                with suppress(ValueError):
+                    self._takers.remove(taker)
+            if isinstance(error, TimeoutError):
+                raise NoProcessError(f"no process could be started within {PATIENCE:.0f} s") from None
+            raise
 
     def demote(self, process: ScriptProcess) -> None:
         """It has computed for long: let everything else go first."""
@@ -208,7 +211,9 @@ class Pool:
         self._idle.append(process)
 
     def _went(self, pid: int, status: int) -> None:
-        process = self._alive.pop(pid)
+        process = self._alive.pop(pid, None)
+        if process is None:
+            return
         process.report(status)
         with suppress(ValueError):
             self._idle.remove(process)

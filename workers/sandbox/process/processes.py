@@ -81,13 +81,11 @@ class ScriptProcesses:
         except SandboxUnavailableError as error:
             self._reason = str(error)
             raise
-        self._reason = None
 
     def close(self) -> None:
         """End every script and the zygote, and wait for that. Scripts are refused from now on."""
-        if self._reason is None:
-            self._reason = "the worker is stopping"
         self._keeper.close()
+        self._reason = "the worker is stopping"
         loop = self._loop
         if loop is not None and loop.is_running():
             with suppress(RuntimeError):
@@ -206,9 +204,9 @@ class ScriptProcesses:
         if key is not None and outcome.code is not None:
             self._codes.put(key, outcome.code)
 
-    def _changed(self, zygote: ZygoteProcess | None) -> None:
+    def _changed(self, zygote: ZygoteProcess | None, reason: str | None) -> None:
         """Called by the keeper's thread: a zygote is ready, or the last one has gone."""
-        self._zygote = zygote
+        self._zygote, self._reason = zygote, reason
         if zygote is not None:
             self._policy = zygote.policy
             log.info(
