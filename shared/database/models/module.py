@@ -34,7 +34,6 @@ class Module(Identified, Dated, Base):
             "execution_context IN ('IMMEDIATE', 'POST_RESPONSE', 'ON_DEMAND')", name="execution_context"
         ),
         CheckConstraint("state_scope IN ('conversation', 'persona')", name="state_scope"),
-        Index("ix_modules_owner", "owner_id", "created_at", "id"),
     )
 
     owner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))

@@ -69,6 +69,22 @@ async def test_a_turn_gets_the_modules_that_its_persona_reaches(owner: Owner) ->
         assert await modules.reached(session, uuid.uuid4(), ["scripted"]) == {}
 
 
+async def test_a_script_that_runs_modules_may_make_up_their_names(owner: Owner) -> None:
+    script = {"requires_ai_inference": False, "module_names": [], "functions": ["log", "run_module"]}
+    await owner.module("runner", type="advanced", script="ctx.run_module('a' + 'b')", analysis=script)
+    await owner.module("caller", content="@runner")
+    await owner.module("ab", content="@behind")
+    await owner.module("behind")
+    await owner.module("off", is_active=False)
+    assert set(await of_turn(owner.engine, owner.id, names=["caller"])) == {
+        "caller",
+        "runner",
+        "ab",
+        "behind",
+    }
+    assert set(await of_turn(owner.engine, owner.id, names=["ab"])) == {"ab", "behind"}
+
+
 async def test_nobody_gets_another_ones_modules_or_state(owner: Owner, engine: AsyncEngine) -> None:
     eve = Owner(engine)
     await eve.add(User(id=eve.id, name="eve"))

@@ -351,7 +351,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_modules")),
         sa.UniqueConstraint("owner_id", "name", name=op.f("uq_modules_owner_id_name")),
     )
-    op.create_index("ix_modules_owner", "modules", ["owner_id", "created_at", "id"], unique=False)
     op.create_table(
         "module_states",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -486,7 +485,6 @@ def downgrade() -> None:
     op.drop_index("ix_module_states_message", table_name="module_states")
     op.drop_index("ix_module_states_conversation", table_name="module_states")
     op.drop_table("module_states")
-    op.drop_index("ix_modules_owner", table_name="modules")
     op.drop_table("modules")
     op.drop_constraint("fk_conversations_active_message_id", "conversations", type_="foreignkey")
     op.drop_index("ix_idempotency_job", table_name="idempotency_keys")

@@ -1,20 +1,19 @@
 -- The memory of a branch, oldest first: what was stored since it was last cleared, and the newest value of
 -- each key; beside each the highest number that is taken in the conversation. One row without a kind when
--- there is none.
+-- there is none. The branch is read upwards from its leaf, only until all that was kept was met.
 WITH RECURSIVE own AS (
     SELECT r.* FROM memories r WHERE r.conversation_id = CAST(:conversation_id AS uuid)
 ),
-walk (message_id, parent_id, depth, missing) AS (
-    SELECT m.id, m.parent_id, 0,
-           (SELECT count(*) FROM own) - (SELECT count(*) FROM own WHERE own.message_id = m.id)
+walk (message_id, parent_id, missing) AS (
+    SELECT m.id, m.parent_id, array_remove(ARRAY(SELECT DISTINCT message_id FROM own), m.id)
     FROM messages m
     WHERE m.id = CAST(:leaf AS uuid) AND m.conversation_id = CAST(:conversation_id AS uuid)
       AND EXISTS (SELECT FROM own)
     UNION ALL
-    SELECT m.id, m.parent_id, w.depth + 1,
-           w.missing - (SELECT count(*) FROM own WHERE own.message_id = m.id)
-    FROM walk w JOIN messages m ON m.id = w.parent_id
-    WHERE w.missing > 0
+    SELECT w.parent_id, (SELECT m.parent_id FROM messages m WHERE m.id = w.parent_id),
+           array_remove(w.missing, w.parent_id)
+    FROM walk w
+    WHERE w.parent_id IS NOT NULL AND w.missing <> '{}'
 ),
 seen AS (
     SELECT own.* FROM own WHERE own.message_id IN (SELECT message_id FROM walk)

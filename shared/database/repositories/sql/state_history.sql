@@ -4,7 +4,9 @@ WITH RECURSIVE walk (message_id, parent_id) AS (
     SELECT m.id, m.parent_id FROM messages m
     WHERE m.id = CAST(:leaf AS uuid) AND m.conversation_id = :conversation_id
     UNION ALL
-    SELECT m.id, m.parent_id FROM walk w JOIN messages m ON m.id = w.parent_id
+    SELECT w.parent_id, (SELECT m.parent_id FROM messages m WHERE m.id = w.parent_id)
+    FROM walk w
+    WHERE w.parent_id IS NOT NULL
 ),
 runs AS (
     SELECT s.* FROM module_states s
