@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import psycopg
 import sqlalchemy.exc
 from psycopg.abc import QueryNoTemplate
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import namedtuple_row
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -167,10 +167,21 @@ class DirectConnection:
         return not driver.autocommit and driver.info.transaction_status is TransactionStatus.IDLE
 
     async def _run_together(self, waiting: list[Pending], *, commit: bool) -> None:
-        async with self._driver.pipeline():
-            cursors = [await self._run(one) for one in waiting]
-            if commit:
-                await self._driver.commit()
+        left = False
+        try:
+            async with self._driver.pipeline():
+                cursors = [await self._run(one) for one in waiting]
+                if commit:
+                    await self._driver.commit()
+            left = True
+        except psycopg.Error:
+            left = self._driver.info.pipeline_status is PipelineStatus.OFF
+            raise
+        finally:
+            if not left:
+                # Cut off within the pipeline, the connection may stay in it, where statements are sent and
+                # their rows never asked for: it would run the next claim and tell of nothing.
+                await self._driver.close()
         for one, cursor in zip(waiting, cursors, strict=True):
             await one.read(cursor)
 

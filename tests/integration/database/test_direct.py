@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
 import sqlalchemy.exc
+import uvloop
 from sqlalchemy import column, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -252,3 +254,52 @@ async def test_a_caller_that_fails_sends_nothing_that_waited(any_engine: AsyncEn
     with pytest.raises(RuntimeError, match="by the caller"):
         await broken()
     assert (await direct.execute(any_engine, _COUNT)).scalar() == 0
+
+
+# Closing a connection in the middle of something leaves a generator of the driver behind that complains.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("seconds", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_what_is_cancelled_twice_swallows_nobody_elses_answers(
+    empty_database_url: str, seconds: float
+) -> None:
+    """A connection that came back to the pool still in its pipeline ran the next statement and told nothing.
+
+    That takes the loop of the workers and some luck: the long run finds it every time, the short one often.
+    """
+    uvloop.run(_cancel_twice(empty_database_url, seconds))
+
+
+async def _cancel_twice(url: str, seconds: float) -> None:
+    engine = create_engine(url)
+    await direct.execute(engine, text("CREATE TABLE kept (id uuid PRIMARY KEY, content jsonb)"))
+    chance = random.Random(7)
+    end = asyncio.get_running_loop().time() + seconds
+
+    async def together() -> None:
+        async with direct.begin(engine) as connection:
+            if chance.random() < 0.7:
+                await connection.execute(text("SELECT 1"))
+            connection.later(text("SELECT 2"))
+            connection.later(text("SELECT pg_sleep(0.001)"))
+
+    async def disturb() -> None:
+        while asyncio.get_running_loop().time() < end:
+            task = asyncio.create_task(together())
+            await asyncio.sleep(chance.random() * 0.004)
+            task.cancel()
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def ask() -> None:
+        while asyncio.get_running_loop().time() < end:
+            given = uuid.uuid4()
+            row = (await direct.execute(engine, _INSERT, {"id": given, "content": None})).first()
+            assert row is not None, "a statement ran, and its rows were lost"
+            assert row.id == given
+            await asyncio.sleep(0.002)
+
+    try:
+        await asyncio.gather(*(disturb() for _ in range(6)), *(ask() for _ in range(4)))
+    finally:
+        await engine.dispose()
