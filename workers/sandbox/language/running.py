@@ -118,7 +118,9 @@ def _fault(exc: BaseException, printed: Printed) -> Fault:
         return Fault("LimitError", str(exc), line, "output" if printed.exceeded else "call")
     if isinstance(exc, RecursionError):
         return Fault("RecursionError", "functions call one another too deeply: use a loop", line)
-    if isinstance(exc, MemoryError):
+    # Some types of the interpreter forget to say that memory was short.
+    forgotten = isinstance(exc, SystemError) and "without setting an exception" in str(exc)
+    if isinstance(exc, MemoryError) or forgotten:
         return Fault("MemoryError", "the script used more memory than it may: keep less at once", line)
     return Fault(type(exc).__name__, _message(exc), line)
 
