@@ -181,7 +181,7 @@ def _invalid(faults: Sequence[Mapping[str, Any]]) -> ParleyError:
         loc = tuple(fault["loc"])
         field = field_path(loc[1:] if loc and loc[0] in _SENT_BY else loc)[:_MAX_FIELD] or "body"
         message = str(fault["msg"]).removeprefix("Value error, ")
-        if loc == ("body",):
+        if loc == ("body",) and fault["type"] != "value_error":
             message = "must be a JSON object, sent with Content-Type: application/json"
         elif fault["type"] == "extra_forbidden":
             message = "is not a field of this request"

@@ -10,10 +10,15 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class FieldError(BaseModel):
-    """One fault of a request; ``field`` is the path to it (``chat_controls.temperature``)."""
+    """One fault of a request; ``field`` is the path to it (``chat_controls.temperature``).
+
+    A fault of a script tells its place in it; ``line`` and ``column`` count from 1.
+    """
 
     field: str
     message: str
+    line: int | None = None
+    column: int | None = None
 
 
 class Problem(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -101,6 +102,21 @@ async def test_wrong_fields_are_named(ada: User, body: dict[str, Any], field: st
     assert field in document["detail"]
     if body.get("mode") == "autonomous":
         assert "use reactive" in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"provider": "ollama"}, "provider and provider_settings go together"),
+        ({"parent_message_id": str(uuid.uuid4())}, "parent_message_id needs conversation_id"),
+    ],
+)
+async def test_fields_that_do_not_fit_together_are_told(
+    ada: User, body: dict[str, Any], message: str
+) -> None:
+    answer = await ada.http.post("/api/chat/send", json={"message": "Hi", **body})
+    told = problem(answer, 422, "validation_error")
+    assert told["errors"] == [{"field": "body", "message": message}]
 
 
 async def test_every_fault_is_told_and_no_value(ada: User) -> None:
