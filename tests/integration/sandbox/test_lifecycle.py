@@ -100,11 +100,14 @@ async def test_cancelling_kills_a_script_that_computes(bare: ScriptProcesses) ->
     task = await busy(bare, FOREVER)
     spinning = await _busiest()
 
+    began = time.perf_counter()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
     assert gone({spinning})
+    # By its limit of computing time it would end, too, but not yet.
+    assert time.perf_counter() - began < 0.2
 
 
 async def _busiest() -> int:
@@ -221,6 +224,37 @@ def _group(pid: int) -> int | None:
         return os.getpgid(pid)
     except ProcessLookupError:
         return None
+
+
+async def test_a_signal_to_all_of_the_worker_does_not_cut_scripts_off() -> None:
+    """A supervisor sends its signal to all processes of a service: the worker decides what ends when."""
+    with started(language=BARE) as processes:
+        zygote = processes._zygote
+        assert zygote is not None
+        held = Held()
+        task = asyncio.create_task(run(processes, "x = call('f', [], {})", held))
+        await held.asked.get()
+
+        os.killpg(zygote.process.pid, signal.SIGTERM)
+        os.killpg(zygote.process.pid, signal.SIGINT)
+        held.go.set()
+
+        assert (await task).variables == {"x": "gone"}
+        assert (await run(processes, "x = 1")).success
+        assert zygote.process.poll() is None
+
+
+async def test_a_script_that_computes_long_steps_aside() -> None:
+    with started(language=BARE, pool=0) as processes:
+        before = descendants()
+        task = await busy(processes, FOREVER)
+        (child,) = descendants() - before
+        deadline = time.monotonic() + 5
+        while psutil.Process(child).nice() < 19 and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
+        assert psutil.Process(child).nice() == 19
+        task.cancel()
 
 
 async def test_closing_ends_running_scripts() -> None:

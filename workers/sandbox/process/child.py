@@ -75,16 +75,22 @@ def confine(connection: int, bounds: Bounds, parent: int, filter_: SystemCallFil
         resource.RLIMIT_NPROC,
         resource.RLIMIT_MEMLOCK,
     ):
-        resource.setrlimit(limit, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (SOCKET + 1, SOCKET + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (bounds.memory, bounds.memory))
+        _lower(limit, 0)
+    _lower(resource.RLIMIT_NOFILE, SOCKET + 1)
+    _lower(resource.RLIMIT_AS, bounds.memory)
     # The timer ends the process to some milliseconds; the limit, in whole seconds, stands behind it.
-    seconds = int(bounds.cpu) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    _lower(resource.RLIMIT_CPU, int(bounds.cpu) + 2)
     signal.setitimer(signal.ITIMER_PROF, bounds.cpu)
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=SOCKET)
     filter_.install()
     return own
+
+
+def _lower(limit: int, value: int) -> None:
+    """Set a limit, or leave the lower one that the worker was given already."""
+    _, hard = resource.getrlimit(limit)
+    least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (least, least))
 
 
 def run(connection: socket.socket, language: Language) -> NoReturn:

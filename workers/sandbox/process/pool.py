@@ -190,8 +190,12 @@ class Pool:
                 self.drop()
                 return
             told = json.loads(packet)
-            if "spawned" in told:
+            if "spawned" in told and descriptors:
                 self._came(told["spawned"], told["pid"], descriptors[0])
+            elif "spawned" in told:
+                # It ends when it sees that nobody holds the other end of its socket.
+                self._coming.pop(told["spawned"]).close()
+                self._failed("this process may open no more files")
             elif "ended" in told:
                 for pid, status in told["ended"]:
                     self._went(pid, status)
