@@ -22,6 +22,7 @@ from shared.schemas.page import Position
 #: For a round trip that carries other statements too: run it with :func:`turn_parameters`, read its rows with
 #: :meth:`TurnModule.from_row`.
 TURN_MODULES = statement("turn_modules")
+_REACHED = statement("reached_modules")
 
 
 async def create(
@@ -112,13 +113,9 @@ async def named(session: AsyncSession, owner_id: uuid.UUID, names: Iterable[str]
 
 async def reached(session: AsyncSession, owner_id: uuid.UUID, names: Iterable[str]) -> dict[str, Module]:
     """The owner's modules of these names, and those that they name in turn; inactive ones too."""
-    found: dict[str, Module] = {}
-    asked = set(names)
-    while asked:
-        fresh = await named(session, owner_id, asked)
-        found |= fresh
-        asked = {name for module in fresh.values() for name in module.module_names} - found.keys()
-    return found
+    query = select(Module).from_statement(_REACHED)
+    found = await session.scalars(query, {"owner_id": owner_id, "names": list(names)})
+    return {module.name: module for module in found}
 
 
 @dataclass(frozen=True, slots=True)
