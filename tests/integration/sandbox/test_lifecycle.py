@@ -155,6 +155,22 @@ async def test_a_process_killed_from_outside_ends_its_run_and_its_call() -> None
     assert (result.error.kind, result.error.type) == (ErrorKind.BROKEN, "ProcessKilledError")
 
 
+async def test_a_process_that_died_while_it_waited_costs_nobody_a_run() -> None:
+    with started(language=BARE, pool=1, processes=1) as processes:
+        before = descendants()
+        await run(processes, "x = 1")
+        while len(processes._pool._idle) < 1:
+            await asyncio.sleep(0.01)
+        (waiting,) = {process.pid for process in processes._pool._idle}
+        assert waiting in descendants() - before
+
+        os.kill(waiting, signal.SIGKILL)
+        # Without giving the loop a turn: nobody has told it yet.
+        assert gone({waiting})
+
+        assert (await run(processes, "x = 2")).variables == {"x": 2}
+
+
 async def test_no_more_scripts_run_at_once_than_there_are_places() -> None:
     with started(language=BARE, processes=3, reserved=3) as processes:
         before = descendants()
