@@ -102,6 +102,8 @@ OF_INSTANCES: dict[type, frozenset[str]] = {
 }
 
 #: The classes themselves: their constructors by another name, and their methods taken as functions.
+#: Only of types made in C, which check what they are called on: `Counter.copy`, written in Python, would call
+#: `thing.__class__(thing)` for anything, and of a class make `type` itself.
 OF_CLASSES: dict[type, frozenset[str]] = {
     str: _STR | _names("maketrans"),
     bytes: _BYTES | _names("fromhex"),
@@ -114,7 +116,6 @@ OF_CLASSES: dict[type, frozenset[str]] = {
     frozenset: _FROZENSET,
     OrderedDict: _DICT | _names("fromkeys"),
     defaultdict: _DICT,
-    Counter: _DICT,
     deque: _LIST - _names("sort"),
     datetime.datetime: _DATETIME | _DATE_CLASS | _names("combine now strptime utcfromtimestamp utcnow"),
     datetime.date: _DATE | _DATE_CLASS,

@@ -234,9 +234,7 @@ class _Flow:
                 return holder.values.get(node.id, _NONE)
             return frozenset({_GIVEN[node.id]}) if node.id in _GIVEN else _NONE
         if isinstance(node, ast.Attribute):
-            base = self._value(node.value, scope)
-            found = self._attributes.get(node.attr, _NONE)
-            return found | {("fn", node.attr)} if _CTX in base else found
+            return self._attribute(self._value(node.value, scope), node.attr)
         if isinstance(node, ast.NamedExpr):
             value = self._value(node.value, scope)
             self._assign(node.target, node.value, value, scope)
@@ -276,16 +274,19 @@ class _Flow:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if name == "getattr" and scope.holder("getattr") is None and len(args) > 1:
             return self._getattr(node, args)
-        callee = self._value(node.func, scope)
-        value = self._apply(callee, node.func, args, named, scope)
-        if isinstance(node.func, ast.Attribute):
-            if node.func.attr in _FILL:
-                for given in [*args, *named.values()]:
-                    self._fill(node.func.value, given, scope)
-            base = self._value(node.func.value, scope)
-            if _CTX not in base:
-                value |= base
-        return value
+        if not isinstance(node.func, ast.Attribute):
+            return self._apply(self._value(node.func, scope), node.func, args, named, scope)
+        # Once: each link of a long chain of calls would double the work otherwise.
+        base = self._value(node.func.value, scope)
+        value = self._apply(self._attribute(base, node.func.attr), node.func, args, named, scope)
+        if node.func.attr in _FILL:
+            for given in [*args, *named.values()]:
+                self._fill(node.func.value, given, scope)
+        return value if _CTX in base else value | base
+
+    def _attribute(self, base: Tokens, name: str) -> Tokens:
+        found = self._attributes.get(name, _NONE)
+        return found | {("fn", name)} if _CTX in base else found
 
     def _getattr(self, node: ast.Call, args: list[Tokens]) -> Tokens:
         names = {token[1] for token in args[1] if token[0] == "text"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections import Counter
 from typing import Any
 
 from RestrictedPython.transformer import INSPECT_ATTRIBUTES  # type: ignore[import-untyped, unused-ignore]
@@ -10,6 +11,7 @@ from RestrictedPython.transformer import INSPECT_ATTRIBUTES  # type: ignore[impo
 from workers.sandbox.language.attributes import OF_CLASSES, OF_INSTANCES, WITH_ITEMS, WITH_WRITABLE_ITEMS
 from workers.sandbox.language.classes import EXCEPTIONS, ScriptClass, may_read, may_write
 from workers.sandbox.language.context import Context
+from workers.sandbox.language.errors import GenerationError
 from workers.sandbox.language.facades import Facade
 from workers.sandbox.language.formatting import bound_format, bound_format_map
 from workers.sandbox.language.values import Record, is_named_tuple
@@ -29,7 +31,8 @@ def get_attribute(thing: Any, name: str) -> Any:
     if name.startswith("_") or name in INSPECT_ATTRIBUTES:
         raise AttributeError(f'the attribute "{name}" is not allowed in scripts')
     kind = type(thing)
-    listed = OF_INSTANCES.get(kind)
+    # A class of another metaclass could pass for one of the keys by its own hash and equality.
+    listed = OF_INSTANCES.get(kind) if type(kind) is type else None
     if listed is not None:
         if kind is str and name in _FORMATS:
             return _FORMATS[name](thing, get_attribute, get_item)
@@ -116,7 +119,7 @@ def has_attribute(thing: Any, name: str, /) -> bool:
 def get_item(thing: Any, index: Any) -> Any:
     """`thing[index]`: only of containers and of script objects."""
     kind = type(thing)
-    if kind in WITH_ITEMS or type(kind) is ScriptClass or is_named_tuple(thing):
+    if (type(kind) is type and kind in WITH_ITEMS) or type(kind) is ScriptClass or is_named_tuple(thing):
         return thing[index]
     if isinstance(thing, type):
         raise TypeError(f"{type_name(thing)} takes no index; types in brackets belong in annotations only")
@@ -126,7 +129,7 @@ def get_item(thing: Any, index: Any) -> Any:
 def writable(thing: Any) -> Any:
     """The object of `thing[index] = …` and `del thing[index]`."""
     kind = type(thing)
-    if kind in WITH_WRITABLE_ITEMS or type(kind) is ScriptClass:
+    if (type(kind) is type and kind in WITH_WRITABLE_ITEMS) or type(kind) is ScriptClass:
         return thing
     raise TypeError(f"items of {type_name(thing)} cannot be changed: use a list or a dict")
 
@@ -155,7 +158,7 @@ def attribute_augmentable(thing: Any, name: str) -> Any:
 
 
 #: Types that `type(x)` gives; of other values it gives the nearest listed exception, or fails.
-_SHOWN_TYPES = frozenset(OF_CLASSES) | {bool, complex, range, slice, type(None), type(...)}
+_SHOWN_TYPES = frozenset(OF_CLASSES) | {bool, complex, range, slice, Counter, type(None), type(...)}
 
 
 def type_of(thing: Any, /) -> Any:
@@ -163,7 +166,7 @@ def type_of(thing: Any, /) -> Any:
     kind = type(thing)
     if kind is Record:
         return dict
-    if kind in _SHOWN_TYPES or type(kind) is ScriptClass or is_named_tuple(thing):
+    if (type(kind) is type and kind in _SHOWN_TYPES) or type(kind) is ScriptClass or is_named_tuple(thing):
         return kind
     if issubclass(kind, BaseException):
         return next((base for base in kind.__mro__ if base in _CAUGHT), Exception)
@@ -177,4 +180,4 @@ def name_of(thing: Any) -> str:
     raise AttributeError(f"{type_name(thing)} has no attribute '__name__' that scripts may use")
 
 
-_CAUGHT = frozenset(EXCEPTIONS)
+_CAUGHT = frozenset({*EXCEPTIONS, GenerationError})

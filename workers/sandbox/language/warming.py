@@ -67,6 +67,7 @@ Pair = collections.namedtuple("Pair", "a b")
 pair = Pair(1, 2)
 grouped = [(k, list(v)) for k, v in itertools.groupby([1, 1, 2])]
 ident = str(uuid.uuid4())
+named = "\\u2022".encode("ascii", "namereplace")
 raw = "\\u00e9".encode("utf-8").decode("utf-8", "replace") + "a".encode("ascii").decode("latin-1")
 big = str(2 ** 200) + str(10 ** 300 // 7) + repr(0.1) + hex(255)
 try:
