@@ -35,7 +35,10 @@ from workers.jobs.chat import ChatHandler
 from workers.jobs.keeper import Keeper
 from workers.jobs.query import QueryHandler
 from workers.jobs.runner import JobRunner
+from workers.jobs.turn_stages import StageParts
 from workers.providers.base.http_client import ProviderHttpClient
+from workers.sandbox.limits import ScriptLimits
+from workers.sandbox.process import SandboxUnavailableError, ScriptProcesses
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +61,20 @@ class Runtime:
         self._thread = threading.Thread(target=self._run_loop, name="parley-loop", daemon=True)
         self._resources = AsyncExitStack()
         self._services: list[asyncio.Task[None]] = []
+        self._scripts = ScriptProcesses(
+            ScriptLimits.from_settings(settings),
+            processes=settings.script_processes,
+            reserved=settings.script_reserved,
+            nesting=settings.script_nesting,
+        )
         self.runner: JobRunner
 
     def start(self) -> None:
         """Start the loop and everything that lives on it."""
+        try:
+            self._scripts.start()
+        except SandboxUnavailableError as error:
+            log.warning("scripts are refused on this machine: %s", error)
         self._thread.start()
         self.submit(self._start()).result(START_TIMEOUT)
 
@@ -81,6 +94,7 @@ class Runtime:
         """Stop the loop, after what is left to be told was told."""
         with suppress(TimeoutError):
             self.submit(self._stop()).result(STOP_TIMEOUT)
+        self._scripts.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_TIMEOUT)
 
@@ -118,6 +132,15 @@ class Runtime:
             pending_bytes=settings.pending_bytes,
             lease_ttl=settings.lease_ttl,
         )
+        parts = StageParts(
+            engine=engine,
+            store=store,
+            box=box,
+            settings=settings,
+            client=client,
+            permits=permits,
+            processes=self._scripts,
+        )
         self.runner = JobRunner(
             settings=settings,
             store=store,
@@ -128,13 +151,10 @@ class Runtime:
             closer=closer,
             handlers={
                 JobKind.CHAT: ChatHandler(
-                    box=box,
-                    settings=settings,
-                    client=client,
-                    permits=permits,
+                    parts,
                     enter_stage=lambda job, stage: self.runner.spawn(sessions.register_session(job, stage)),
                 ),
-                JobKind.QUERY: QueryHandler(engine=engine, box=box, settings=settings, client=client),
+                JobKind.QUERY: QueryHandler(parts),
             },
             worker=worker,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,11 @@ _SHOW = text(
     "UPDATE conversations SET active_message_id = :message_id, updated_at = clock_timestamp() "
     "WHERE id = :conversation_id AND active_message_id IS NOT DISTINCT FROM :user_message_id"
 )
+
+
+#: Writes, within the transaction of an outcome, what belongs to it. It is given the status that is committed
+#: and the message that keeps the answer, if there is one; what it returns, the job's outcome tells.
+Keep = Callable[[FencedTransaction, Status, UUID | None], Awaitable[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ async def finish(
     error: dict[str, Any] | None = None,
     post_response: bool = False,
     result: dict[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> Finished:
     """Commit the outcome of ``job.attempt``.
 
@@ -60,6 +67,8 @@ async def finish(
         error: ``{code, message}`` when it failed.
         post_response: whether stages 4 and 5 follow.
         result: the outcome of a job that is not a chat turn.
+        keep: writes what else belongs to the outcome, within its transaction; what it returns is part of the
+            stored outcome.
 
     Raises:
         AttemptLostError: another attempt holds the job.
@@ -77,13 +86,14 @@ async def finish(
         elif status is Status.FAILED:
             details["finish_reason"] = "error"
         kept = await _keep(transaction, status, reply, details, message_id)
+        more = {} if keep is None else await keep(transaction, status, kept)
         going_on = post_response and status is Status.SUCCEEDED
         stages = PostResponse.RUNNING if going_on else PostResponse.DONE
         ended = await transaction.end(
             status=status,
             phase=Phase.HELD if going_on else Phase.ENDED,
             post_response=stages if status is Status.SUCCEEDED else None,
-            outcome=_outcome(job, reply, details, result),
+            outcome={**_outcome(job, reply, details, result), **more},
             error=error,
             message_id=kept,
             # A chat's `done` is followed by `post_response_complete`; every other end is one event.
@@ -92,16 +102,21 @@ async def finish(
     return Finished(ended, kept, details, transaction.activated)
 
 
-async def finish_post_response(store: JobStore, job: Job, *, state: PostResponse, next_seq: int) -> Finished:
+async def finish_post_response(
+    store: JobStore, job: Job, *, state: PostResponse, next_seq: int, keep: Keep | None = None
+) -> Finished:
     """Commit that stages 4 and 5 have ended; the turn stays ``succeeded``.
 
     Raises:
         AttemptLostError: another attempt holds the job.
     """
     async with store.fenced(job) as transaction:
+        message_id = transaction.job.message_id
+        more = {} if keep is None else await keep(transaction, Status.SUCCEEDED, message_id)
         ended = await transaction.end(
             status=Status.SUCCEEDED,
             post_response=state,
+            outcome={**(transaction.job.outcome or {}), **more} if more else None,
             final_seq=next_seq,
         )
     return Finished(ended, ended.message_id, (ended.outcome or {}).get("metadata", {}), transaction.activated)

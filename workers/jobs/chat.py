@@ -2,89 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
+from shared.jobs.answers import stored_reply
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
-from shared.jobs.permits import Permits
-from shared.jobs.store import Along
-from shared.security.secrets import SecretBox
-from shared.settings import Settings
+from shared.jobs.states import Status
+from shared.jobs.store import Along, AttemptLostError, FencedTransaction
 from workers.chat.accumulator import StreamingAccumulator
 from workers.chat.turn import ANSWER_STAGE, stream_answer
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
+from workers.jobs.turn_stages import StageParts, TurnStages
 from workers.jobs.turns import Turn, brought_along, load_turn
-from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.factory import ProviderFactory
 
 #: What the metadata of an answer tells by itself, outside of ``provider_details``.
 _TOLD_ABOVE = frozenset({"provider", "model", "response_time", "time_to_first_token"})
 
 
-class StageAfterAnswer(Protocol):
-    """A stage that follows the answer. It commits what it makes, within a fenced transaction of its own."""
-
-    async def left(self, attempt: RunningAttempt) -> bool:
-        """Whether there is something that no attempt has committed."""
-
-    async def run(self, attempt: RunningAttempt) -> None:
-        """Do what is left of it."""
-
-
 class _Progress:
     """One turn while it is answered."""
 
-    __slots__ = ("accumulator", "turn")
+    __slots__ = ("accumulator", "stages", "turn")
 
     def __init__(self) -> None:
         self.accumulator = StreamingAccumulator()
         self.turn: Turn | None = None
+        self.stages: TurnStages | None = None
 
 
 class ChatHandler:
-    """Answers turns.
+    """Answers turns, with the stages around the answer.
 
     Args:
-        box: decrypts the keys of connections.
-        settings: the settings.
-        client: the provider client of this process.
-        permits: limits the calls of each connection.
+        parts: what the stages are run with, and the providers called with.
         enter_stage: tells which stage (1-5) a turn is in; returns at once.
-        stages: what follows an answer, in order.
     """
 
-    def __init__(
-        self,
-        *,
-        box: SecretBox,
-        settings: Settings,
-        client: ProviderHttpClient,
-        permits: Permits,
-        enter_stage: Callable[[Job, int], None],
-        stages: Sequence[StageAfterAnswer] = (),
-    ) -> None:
-        self._box = box
-        self._settings = settings
-        self._client = client
-        self._permits = permits
+    def __init__(self, parts: StageParts, enter_stage: Callable[[Job, int], None]) -> None:
+        self._parts = parts
         self._enter_stage = enter_stage
-        self._stages = stages
         self._progress: dict[str, _Progress] = {}
-        self.along: Along | None = brought_along(settings)
+        self.along: Along | None = brought_along(parts.settings)
 
     async def work(self, attempt: RunningAttempt) -> Work:
-        """Load the turn and have the model answer."""
-        progress = self._progress[attempt.job.lease] = _Progress()
+        """Load the turn, make its prompt, and have the model answer."""
+        progress = self._begin(attempt)
+        assert progress.turn is not None
+        assert progress.stages is not None
+        turn, stages = progress.turn, progress.stages
+        request = turn.request(await stages.before_answer())
         self._enter_stage(attempt.job, ANSWER_STAGE)
-        turn = progress.turn = load_turn(attempt.job, self._box, self._settings)
-        provider = ProviderFactory.create_provider(turn.target.provider, self._client)
+        stages.sent(request)
         target = turn.target
-        permit = self._permits.permit(target.connection_id, target.max_in_flight, attempt.job.lease)
+        provider = ProviderFactory.create_provider(target.provider, self._parts.client)
+        permit = self._parts.permits.permit(target.connection_id, target.max_in_flight, attempt.job.lease)
         async with permit:
             await attempt.confirm()
-            await stream_answer(provider, turn.request, attempt, progress.accumulator)
+            await stream_answer(provider, request, attempt, progress.accumulator)
         return Work(self.partial(attempt))
 
     def partial(self, attempt: RunningAttempt) -> Reply:
@@ -97,7 +75,7 @@ class ChatHandler:
         details: dict[str, Any] = {
             "provider": None if progress.turn is None else progress.turn.target.provider.value,
             "model": response.metadata.get("model")
-            or (None if progress.turn is None else progress.turn.request.model),
+            or (None if progress.turn is None else progress.turn.model),
             "finish_reason": response.finish_reason,
             "input_tokens": usage.input_tokens if usage else None,
             "output_tokens": usage.output_tokens if usage else None,
@@ -121,15 +99,45 @@ class ChatHandler:
         """The attempt is over."""
         self._progress.pop(attempt.job.lease, None)
 
+    async def keep(
+        self,
+        attempt: RunningAttempt,
+        transaction: FencedTransaction,
+        status: Status,
+        message_id: UUID | None,
+    ) -> dict[str, Any]:
+        """What stages 1 and 2 left, and the trace."""
+        progress = self._progress.get(attempt.job.lease)
+        if progress is None or progress.stages is None:
+            return {}
+        return await progress.stages.keep(transaction, status, message_id, self.partial(attempt))
+
     async def has_stages_left(self, attempt: RunningAttempt) -> bool:
         """Whether something follows the answer."""
-        for stage in self._stages:
-            if await stage.left(attempt):
-                return True
-        return False
+        progress = self._progress.get(attempt.job.lease)
+        if progress is None or progress.stages is None:
+            return False
+        return await progress.stages.left(progress.accumulator.response().content)
 
     async def run_stages(self, attempt: RunningAttempt) -> None:
-        """Run what is left of the stages after the answer."""
-        for stage in self._stages:
-            if await stage.left(attempt):
-                await stage.run(attempt)
+        """Run what is left of stages 4 and 5."""
+        job = await self._parts.store.get(attempt.job.id)
+        if job is None:
+            raise AttemptLostError(attempt.job.lease)
+        reply = await stored_reply(self._parts.store, job)
+        progress = self._progress.get(attempt.job.lease) or self._begin(attempt)
+        assert progress.stages is not None
+        await progress.stages.after_answer(reply.content, reply.details, job.message_id)
+
+    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
+        """What the outcome tells of stages 4 and 5."""
+        progress = self._progress.get(attempt.job.lease)
+        if progress is None or progress.stages is None:
+            return {}
+        return await progress.stages.end(transaction)
+
+    def _begin(self, attempt: RunningAttempt) -> _Progress:
+        progress = self._progress[attempt.job.lease] = _Progress()
+        progress.turn = load_turn(attempt.job, self._parts.box, self._parts.settings)
+        progress.stages = TurnStages(self._parts, attempt, progress.turn)
+        return progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,6 +16,8 @@ from workers.jobs.running import RunningAttempt
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: Seconds: the first wait between two tries, and the longest.
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
@@ -23,9 +26,27 @@ LONGEST_PAUSE = 1.0
 async def commit(
     store: JobStore, attempt: RunningAttempt, work: Callable[[], Awaitable[Finished]]
 ) -> Finished:
-    """Do ``work`` until it is committed, for as long as the attempt holds the job.
+    """Commit an outcome: do ``work`` until it is committed, for as long as the attempt holds the job.
 
     A commit whose reply was lost is looked up before it is tried again.
+
+    Raises:
+        AttemptLostError: another attempt holds the job.
+    """
+    return await persist(attempt, work, lambda: _committed(store, attempt))
+
+
+async def persist(
+    attempt: RunningAttempt,
+    work: Callable[[], Awaitable[T]],
+    committed: Callable[[], Awaitable[T | None]] | None = None,
+) -> T:
+    """Do ``work``, a fenced transaction, until it is committed, for as long as the attempt holds the job.
+
+    Args:
+        attempt: whose work it is.
+        work: finds out itself, or by ``committed``, what an earlier try whose reply was lost has committed.
+        committed: looks that up when the job is not the attempt's any more.
 
     Raises:
         AttemptLostError: another attempt holds the job.
@@ -38,7 +59,7 @@ async def commit(
                 return await work()
             except AttemptLostError:
                 # Asked within the outer try: what was committed must not be lost over a second broken reply.
-                if tried and (found := await _committed(store, attempt)) is not None:
+                if tried and committed is not None and (found := await committed()) is not None:
                     return found
                 raise
         except (DBAPIError, PoolTimeoutError, OSError) as error:

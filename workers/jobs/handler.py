@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import UUID
 
 from shared.jobs.messages import Reply
-from shared.jobs.store import Along
+from shared.jobs.states import Status
+from shared.jobs.store import Along, FencedTransaction
 from workers.jobs.running import RunningAttempt
 
 
@@ -34,6 +36,18 @@ class Handler(Protocol):
 
     def partial(self, attempt: RunningAttempt) -> Reply:
         """What there is of the answer, after :meth:`work` was cut off or failed."""
+
+    async def keep(
+        self,
+        attempt: RunningAttempt,
+        transaction: FencedTransaction,
+        status: Status,
+        message_id: UUID | None,
+    ) -> dict[str, Any]:
+        """Write what belongs to the outcome, within its transaction; returns what the outcome tells of it."""
+
+    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
+        """The same at the end of the stages after the answer."""
 
     def forget(self, attempt: RunningAttempt) -> None:
         """The attempt is over."""

@@ -7,58 +7,70 @@ from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from shared.errors import ValidationError
 from shared.jobs.messages import Reply
-from shared.jobs.store import Along
+from shared.jobs.states import Status
+from shared.jobs.store import Along, FencedTransaction
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
-from shared.security.secrets import SecretBox
-from shared.settings import Settings
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
+from workers.jobs.script_queries import ScriptQueries
+from workers.jobs.turn_stages import StageParts
 from workers.jobs.turns import Target, load_target
-from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.provider_service import BaseProviderService
 from workers.providers.factory import ProviderFactory
 
 
 class QueryHandler:
-    """Carries out operations on provider connections."""
+    """Carries out operations on provider connections, and those on scripts and templates."""
 
     along: Along | None = None
 
-    def __init__(
-        self, *, engine: AsyncEngine, box: SecretBox, settings: Settings, client: ProviderHttpClient
-    ) -> None:
-        self._engine = engine
-        self._box = box
-        self._settings = settings
-        self._client = client
-        self._operations: dict[QueryOperation, Callable[..., Awaitable[dict[str, Any]]]] = {
+    def __init__(self, parts: StageParts) -> None:
+        self._parts = parts
+        scripts = ScriptQueries(parts)
+        self._operations: dict[QueryOperation, Callable[[RunningAttempt], Awaitable[dict[str, Any]]]] = {
             QueryOperation.TEST_CONNECTION: self._test_connection,
             QueryOperation.LIST_MODELS: self._list_models,
             QueryOperation.PULL_MODEL: self._pull_model,
+            QueryOperation.COMPILE_SCRIPT: scripts.compile_script,
+            QueryOperation.TEST_SCRIPT: scripts.test_script,
+            QueryOperation.RESOLVE_TEMPLATE: scripts.resolve_template,
         }
 
     async def work(self, attempt: RunningAttempt) -> Work:
         """Carry out the operation that the payload names."""
-        payload = attempt.job.payload
+        operation = self._operations[QueryOperation(attempt.job.payload["operation"])]
+        return Work(Reply(), await operation(attempt))
+
+    async def _provider(self, attempt: RunningAttempt) -> tuple[BaseProviderService, Target]:
         target = await load_target(
-            self._engine,
-            UUID(payload["connection_id"]),
+            self._parts.engine,
+            UUID(attempt.job.payload["connection_id"]),
             attempt.job.owner_id,
-            self._box,
-            self._settings,
+            self._parts.box,
+            self._parts.settings,
         )
-        provider = ProviderFactory.create_provider(target.provider, self._client)
-        operation = self._operations[QueryOperation(payload["operation"])]
-        return Work(Reply(), await operation(provider, target, attempt))
+        return ProviderFactory.create_provider(target.provider, self._parts.client), target
 
     def partial(self, attempt: RunningAttempt) -> Reply:
         """An operation has no partial answer."""
         return Reply()
+
+    async def keep(
+        self,
+        attempt: RunningAttempt,
+        transaction: FencedTransaction,
+        status: Status,
+        message_id: UUID | None,
+    ) -> dict[str, Any]:
+        """Nothing else belongs to an operation."""
+        return {}
+
+    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
+        """Nothing follows an operation."""
+        return {}
 
     def forget(self, attempt: RunningAttempt) -> None:
         """Nothing is kept of an operation."""
@@ -70,9 +82,8 @@ class QueryHandler:
     async def run_stages(self, attempt: RunningAttempt) -> None:
         """Nothing follows an operation."""
 
-    async def _test_connection(
-        self, provider: BaseProviderService, target: Target, attempt: RunningAttempt
-    ) -> dict[str, Any]:
+    async def _test_connection(self, attempt: RunningAttempt) -> dict[str, Any]:
+        provider, target = await self._provider(attempt)
         report = await provider.test_connection(target.settings, target.timeouts)
         return {
             "version": report.version,
@@ -80,9 +91,8 @@ class QueryHandler:
             "response_time": report.response_time,
         }
 
-    async def _list_models(
-        self, provider: BaseProviderService, target: Target, attempt: RunningAttempt
-    ) -> dict[str, Any]:
+    async def _list_models(self, attempt: RunningAttempt) -> dict[str, Any]:
+        provider, target = await self._provider(attempt)
         models = await provider.list_models(target.settings, target.timeouts)
         return {
             "models": [
@@ -91,9 +101,8 @@ class QueryHandler:
             ]
         }
 
-    async def _pull_model(
-        self, provider: BaseProviderService, target: Target, attempt: RunningAttempt
-    ) -> dict[str, Any]:
+    async def _pull_model(self, attempt: RunningAttempt) -> dict[str, Any]:
+        provider, target = await self._provider(attempt)
         model = attempt.job.payload.get("model") or target.settings.model
         if not model:
             raise ValidationError(

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,7 +21,7 @@ from shared.jobs.finish import Finished, finish, finish_post_response
 from shared.jobs.job import Job
 from shared.jobs.leases import Leases
 from shared.jobs.states import JobKind, Outcome, PostResponse, Status
-from shared.jobs.store import AttemptLostError, JobStore
+from shared.jobs.store import AttemptLostError, FencedTransaction, JobStore
 from shared.jobs.transcript import Transcript
 from shared.jobs.wakeups import Wakeups
 from shared.jobs.writer import EventWriter
@@ -187,6 +187,9 @@ class JobRunner:
         stages = status is Status.SUCCEEDED and await handler.has_stages_left(attempt)
         message_id = uuid4()
 
+        async def keep(transaction: FencedTransaction, status: Status, kept: UUID | None) -> dict[str, Any]:
+            return await handler.keep(attempt, transaction, status, kept)
+
         async def write() -> Finished:
             return await finish(
                 self._store,
@@ -198,6 +201,7 @@ class JobRunner:
                 error=error,
                 post_response=stages,
                 result=work.result,
+                keep=keep,
             )
 
         try:
@@ -239,7 +243,8 @@ class JobRunner:
         return await self._run_stages(attempt)
 
     async def _run_stages(self, attempt: RunningAttempt) -> str:
-        stages = asyncio.create_task(self._handlers[attempt.job.kind].run_stages(attempt))
+        handler = self._handlers[attempt.job.kind]
+        stages = asyncio.create_task(handler.run_stages(attempt))
         attempt.begin(stages)
         await asyncio.wait([stages])
         state = PostResponse.DONE
@@ -267,9 +272,12 @@ class JobRunner:
             return "broken"
         await attempt.stream.flush(self._settings.flush_timeout)
 
+        async def keep(transaction: FencedTransaction, *_: Any) -> dict[str, Any]:
+            return await handler.keep_stages(attempt, transaction)
+
         async def write() -> Finished:
             return await finish_post_response(
-                self._store, attempt.job, state=state, next_seq=attempt.stream.next_seq
+                self._store, attempt.job, state=state, next_seq=attempt.stream.next_seq, keep=keep
             )
 
         try:

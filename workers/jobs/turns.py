@@ -56,12 +56,54 @@ class Target:
     max_in_flight: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A turn, ready to be sent."""
+    """A turn: everything but its system prompt.
+
+    Attributes:
+        target: what answers it.
+        model: by its name there.
+        controls: of the call.
+        template: the persona's; ``None`` without a persona.
+        history: the branch before the newest message, oldest first.
+        newest: what is answered: the user message, or the last messages that a client sent itself.
+        window: what the persona wants of the history.
+        context_length: of the model, in tokens.
+    """
 
     target: Target
-    request: ChatRequest
+    model: str
+    controls: ChatControls
+    template: str | None
+    history: Sequence[ChatMessage]
+    newest: Sequence[ChatMessage]
+    window: Window
+    context_length: int
+
+    @property
+    def user_message(self) -> str:
+        """The newest text of the user, which triggers are matched with."""
+        said = (
+            message.content for message in (*self.newest[::-1], *self.history[::-1]) if message.role == "user"
+        )
+        return next(said, "")
+
+    def request(self, system_prompt: str | None) -> ChatRequest:
+        """The provider call under ``system_prompt``."""
+        context = TurnContext(
+            system_prompt=system_prompt,
+            history=self.history,
+            newest=self.newest,
+            window=self.window,
+            context_length=self.context_length,
+        )
+        return ChatRequest(
+            messages=build_messages(context, self.controls.max_tokens),
+            model=self.model,
+            settings=self.target.settings,
+            timeouts=self.target.timeouts,
+            controls=with_own_context(self.target, self.controls),
+        )
 
 
 def brought_along(settings: Settings) -> Along:
@@ -90,28 +132,25 @@ def load_turn(job: Job, box: SecretBox, settings: Settings) -> Turn:
             "Nothing says which model is to answer: send model, or set one in the connection.",
             errors=[{"field": "model", "message": "is missing"}],
         )
-    context_length = _context_length(target, controls, settings)
-    # Messages that a client sent itself are its own choice; only what does not fit is left out.
-    window = Window() if "messages" in payload else Window(**(row["history"] or {}))
     history, newest = _messages(job, branch)
-    context = TurnContext(
-        system_prompt=row["template"],
+    return Turn(
+        target=target,
+        model=model,
+        controls=controls,
+        template=row["template"],
         history=history,
         newest=newest,
-        window=window,
-        context_length=context_length,
+        # Messages that a client sent itself are its own choice; only what does not fit is left out.
+        window=Window() if "messages" in payload else Window(**(row["history"] or {})),
+        context_length=_context_length(target, controls, settings),
     )
+
+
+def with_own_context(target: Target, controls: ChatControls) -> ChatControls:
+    """``controls`` with the context that the history was cut to: Ollama must not cut it once more."""
     if target.provider is ProviderType.OLLAMA and target.context_length and controls.num_ctx is None:
-        # The history was cut to this: the server must not cut it once more.
-        controls = controls.model_copy(update={"num_ctx": target.context_length})
-    request = ChatRequest(
-        messages=build_messages(context, controls.max_tokens),
-        model=model,
-        settings=target.settings,
-        timeouts=target.timeouts,
-        controls=controls,
-    )
-    return Turn(target, request)
+        return controls.model_copy(update={"num_ctx": target.context_length})
+    return controls
 
 
 async def load_target(

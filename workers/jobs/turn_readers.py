@@ -1,0 +1,201 @@
+"""What the scripts of a turn may read: their own conversation, on the branch that the turn answers.
+
+Every reader asks in a READ ONLY transaction of its own; none is held while a script runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database import direct
+from shared.database.repositories.memories import BRANCH_MEMORIES, BranchMemory
+from workers.jobs.turns import Target
+from workers.sandbox.plugins.ports import ConversationInfo, Memory, PersonaInfo, Said
+
+_BRANCH = (Path(__file__).parent / "sql" / "branch_messages.sql").read_text()
+_SAID = "m.id, m.role, m.content, m.thinking, m.created_at"
+_READ_ONLY = text("SET TRANSACTION READ ONLY")
+_COUNT = text(f"{_BRANCH} SELECT count(*) FROM numbered")  # noqa: S608
+_RANGE = text(
+    f"{_BRANCH} SELECT {_SAID} FROM numbered n JOIN messages m ON m.id = n.id "  # noqa: S608
+    "WHERE n.position >= :start AND n.position < coalesce(CAST(:stop AS bigint), n.position + 1) "
+    "ORDER BY n.position"
+)
+_RECENT = text(
+    f"{_BRANCH} SELECT {_SAID} FROM (SELECT * FROM numbered ORDER BY position DESC LIMIT :wanted) n "  # noqa: S608
+    "JOIN messages m ON m.id = n.id ORDER BY n.position"
+)
+_POSITIONS = text(f"{_BRANCH} SELECT id, position FROM numbered WHERE CAST(id AS text) = ANY(:ids)")  # noqa: S608
+_CONVERSATION = text(
+    "SELECT c.title, c.created_at, c.updated_at, p.name AS persona_name "
+    "FROM (SELECT 1) one "
+    "LEFT JOIN conversations c ON c.id = CAST(:conversation_id AS uuid) AND c.owner_id = :owner_id "
+    "LEFT JOIN personas p ON p.id = CAST(:persona_id AS uuid) AND p.owner_id = :owner_id"
+)
+_PERSONA = text(
+    "SELECT id, name, description, template, mode, first_message, is_active, extra_data, created_at, "
+    "updated_at FROM personas WHERE id = CAST(:persona_id AS uuid) AND owner_id = :owner_id"
+)
+
+
+async def read(engine: AsyncEngine, statement: TextClause, parameters: dict[str, Any]) -> direct.Rows:
+    """Run a statement that changes nothing; Postgres refuses it if it does."""
+    async with direct.begin(engine) as connection:
+        connection.later(_READ_ONLY)
+        return await connection.execute(statement, parameters)
+
+
+class TurnReader:
+    """Reads the conversation, persona and memories of one turn.
+
+    Args:
+        engine: Postgres.
+        owner_id: whose they are.
+        conversation_id: the conversation, if one is kept.
+        persona_id: the persona, if there is one.
+        leaf: the newest message of the branch: the user's, and the assistant's once that is stored.
+        target: what answers the turn.
+        model: the turn's model.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        owner_id: UUID,
+        conversation_id: UUID | None,
+        persona_id: str | None,
+        leaf: UUID | None,
+        target: Target | None,
+        model: str | None,
+    ) -> None:
+        self._engine = engine
+        self._owner_id = owner_id
+        self._conversation_id = conversation_id
+        self._persona_id = persona_id
+        self._target = target
+        self._model = model
+        self.leaf = leaf
+
+    # The messages of the branch ---------------------------------------------------------------------------
+    async def count(self) -> int:
+        """How many there are."""
+        return int((await self._branch(_COUNT)).scalar() or 0)
+
+    async def recent(self, limit: int) -> list[Said]:
+        """The last ``limit`` of them, oldest first."""
+        return _said(await self._branch(_RECENT, wanted=limit))
+
+    async def range(self, start: int, end: int | None) -> list[Said]:
+        """Those from position ``start`` up to, not including, ``end``."""
+        return _said(await self._branch(_RANGE, start=start, stop=end))
+
+    async def positions(self, ids: Sequence[str]) -> dict[str, int]:
+        """The position of each of ``ids`` that is a message of the branch."""
+        rows = await self._branch(_POSITIONS, ids=[one.lower() for one in ids])
+        return {str(row.id): row.position for row in rows}
+
+    async def _branch(self, statement: TextClause, **parameters: Any) -> direct.Rows:
+        place = {"leaf": self.leaf, "conversation_id": self._conversation_id}
+        return await read(self._engine, statement, {**place, **parameters})
+
+    # What surrounds it ------------------------------------------------------------------------------------
+    async def conversation(self) -> ConversationInfo:
+        """The conversation; all ``None`` where there is none."""
+        row = (
+            await read(
+                self._engine,
+                _CONVERSATION,
+                {
+                    "conversation_id": self._conversation_id,
+                    "persona_id": self._persona_id,
+                    "owner_id": self._owner_id,
+                },
+            )
+        ).one()
+        return ConversationInfo(
+            id=None if self._conversation_id is None else str(self._conversation_id),
+            title=row.title,
+            persona_id=self._persona_id,
+            persona_name=row.persona_name,
+            provider=None if self._target is None else self._target.provider.value,
+            model=self._model,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+    async def persona(self) -> PersonaInfo | None:
+        """The persona; ``None`` where there is none."""
+        if self._persona_id is None:
+            return None
+        parameters = {"persona_id": self._persona_id, "owner_id": self._owner_id}
+        row = (await read(self._engine, _PERSONA, parameters)).mappings().first()
+        return None if row is None else PersonaInfo(**{**row, "id": str(row["id"])})
+
+    # Memories ---------------------------------------------------------------------------------------------
+    async def memories(self) -> list[Memory]:
+        """What was stored, by rising sequence."""
+        return [
+            Memory(
+                sequence=one.sequence,
+                content=one.content,
+                message_range=one.message_range or "",
+                message_count=one.message_count or 0,
+                first_message_id=one.first_message_id,
+                created_at=one.created_at,
+            )
+            for one in (await self._memory()).stored
+        ]
+
+    async def remembered(self) -> dict[str, Any]:
+        """What is remembered, by key."""
+        return (await self._memory()).remembered
+
+    async def _memory(self) -> BranchMemory:
+        place = {"conversation_id": self._conversation_id, "leaf": self.leaf}
+        rows = await read(self._engine, BRANCH_MEMORIES, place)
+        return BranchMemory.from_rows(rows.all())
+
+
+class SentMessages(TurnReader):
+    """Reads a turn whose messages came with the request: there is no branch."""
+
+    def __init__(self, engine: AsyncEngine, sent: Sequence[Said], **turn: Any) -> None:
+        super().__init__(engine, **turn)
+        self.sent = list(sent)
+
+    async def count(self) -> int:
+        """How many there are."""
+        return len(self.sent)
+
+    async def recent(self, limit: int) -> list[Said]:
+        """The last ``limit`` of them, oldest first."""
+        return self.sent[len(self.sent) - min(limit, len(self.sent)) :]
+
+    async def range(self, start: int, end: int | None) -> list[Said]:
+        """Those from position ``start`` up to, not including, ``end``."""
+        return self.sent[start:end]
+
+    async def positions(self, ids: Sequence[str]) -> dict[str, int]:
+        """The position of each of ``ids`` that is among them."""
+        places = {said.id: place for place, said in enumerate(self.sent)}
+        return {one: places[one.lower()] for one in ids if one.lower() in places}
+
+
+def _said(rows: direct.Rows) -> list[Said]:
+    return [
+        Said(
+            id=str(row.id),
+            role=row.role,
+            content=row.content,
+            thinking=row.thinking,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]

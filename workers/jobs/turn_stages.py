@@ -1,0 +1,412 @@
+"""The stages of one turn around its answer: modules loaded and run, and what they left committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database import direct
+from shared.database.repositories import memories, module_state, modules, traces
+from shared.database.repositories.memories import MemoryAct
+from shared.database.repositories.module_state import ModuleRun
+from shared.jobs.job import Job
+from shared.jobs.messages import Reply
+from shared.jobs.permits import Permits
+from shared.jobs.states import Status
+from shared.jobs.store import FencedTransaction, JobStore
+from shared.schemas.events import EventType
+from shared.schemas.trace import StageTrace, TurnTrace
+from shared.security.secrets import SecretBox
+from shared.settings import Settings
+from workers.chat.modules.module import Module, ModuleState, TurnModules
+from workers.chat.modules.resolver import StagedModuleResolver
+from workers.chat.modules.resolver.result_models import (
+    ModuleOutcome,
+    ModuleWarning,
+    StageUpdate,
+    StateChange,
+)
+from workers.chat.modules.template_parser import is_plain
+from workers.chat.system_prompt_state import SystemPromptState
+from workers.jobs.commit import persist
+from workers.jobs.running import RunningAttempt
+from workers.jobs.script_model import ScriptModels
+from workers.jobs.turn_readers import SentMessages, TurnReader
+from workers.jobs.turn_scripts import ScriptWorld, TurnScripts
+from workers.jobs.turns import Turn
+from workers.providers.base.http_client import ProviderHttpClient
+from workers.providers.base.models import ChatRequest
+from workers.providers.factory import ProviderFactory
+from workers.sandbox.plugins.ports import Said
+from workers.sandbox.process.processes import ScriptProcesses
+
+_TRACE = text("SELECT trace FROM turn_traces WHERE job_id = :job_id")
+_LEFT = text("SELECT module_id, stage, variables FROM module_states WHERE job_id = :job_id ORDER BY id")
+_RECORDED = text(
+    "SELECT 1 FROM module_states WHERE job_id = :job_id AND module_id = :module_id AND stage = :stage"
+)
+#: Stages after the answer.
+_AFTER = (4, 5)
+_LABELS = {4: "thinking_after", 5: "thinking_after"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageParts:
+    """What the modules of every turn are run with."""
+
+    engine: AsyncEngine
+    store: JobStore
+    box: SecretBox
+    settings: Settings
+    client: ProviderHttpClient
+    permits: Permits
+    processes: ScriptProcesses
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The modules of a turn, and what runs them."""
+
+    modules: TurnModules
+    reader: TurnReader
+    scripts: TurnScripts
+    resolver: StagedModuleResolver
+
+
+class TurnStages:
+    """Stages 1, 2, 4 and 5 of one turn.
+
+    Attributes:
+        trace: the turn as ``GET /api/chat/trace`` shows it.
+    """
+
+    def __init__(self, parts: StageParts, attempt: RunningAttempt, turn: Turn) -> None:
+        job = attempt.job
+        self._parts = parts
+        self._attempt = attempt
+        self._turn = turn
+        self._requested = frozenset(job.payload.get("modules") or ())
+        self._plain = is_plain(turn.template or "") and not self._requested
+        self._loaded: _Loaded | None = None
+        self._changes: list[StateChange] = []
+        self._prompts = SystemPromptState(turn.template or "")
+        self._request: ChatRequest | None = None
+        self._done: set[UUID] = set()
+        self._updated = False
+        self.trace = TurnTrace(session_id=str(job.id), attempt=job.attempt)
+
+    # Before the answer ------------------------------------------------------------------------------------
+    async def before_answer(self) -> str | None:
+        """Stages 1 and 2: the system prompt of the turn; ``None`` without a persona."""
+        if self._plain:
+            return self._turn.template
+        loaded = await self._load()
+        resolved = await loaded.resolver.resolve_template_stages_1_and_2(loaded.modules)
+        self._prompts = resolved.prompt_state
+        self._changes = list(resolved.state_changes)
+        self.trace.stages = list(resolved.stages)
+        self.trace.warnings = [warning.traced() for warning in resolved.warnings]
+        self.trace.token_estimate = resolved.token_estimate
+        return resolved.resolved_template
+
+    def sent(self, request: ChatRequest) -> None:
+        """``request`` goes to the provider: its system prompt is what modules after the answer see."""
+        self._request = request
+        first = request.messages[0] if request.messages else None
+        if first is not None and first.role == "system":
+            self._prompts.set_stage_prompt(3, first.content)
+
+    async def keep(
+        self,
+        transaction: FencedTransaction,
+        status: Status,
+        message_id: UUID | None,
+        reply: Reply,
+    ) -> dict[str, Any]:
+        """Write state, memories and trace within the transaction of the answer."""
+        job = self._attempt.job
+        acts = [] if self._loaded is None else self._loaded.scripts.memories
+        runs = [_run(change, self.trace.stages) for change in self._changes]
+        good = status is Status.SUCCEEDED or message_id is not None
+        if good and status is not Status.FAILED:
+            await self._record(transaction, job, message_id, runs, acts)
+            self._updated = bool(runs or acts)
+        if self._request is not None:
+            provider = ProviderFactory.create_provider(self._turn.target.provider, self._parts.client)
+            self.trace.request = provider.build_request(self._request)
+        self.trace.response = dict(reply.details)
+        if status is Status.SUCCEEDED:
+            self.trace.post_response = "pending" if await self.left(reply.content) else "done"
+        await self._put_trace(transaction, job)
+        return {"state_updated": True} if self._updated else {}
+
+    # After the answer -------------------------------------------------------------------------------------
+    async def left(self, reply: str) -> bool:
+        """Whether modules are to run after the answer."""
+        if self._loaded is None:
+            return False
+        modules, resolver = self._loaded.modules, self._loaded.resolver
+        return any((await resolver.post_response_modules(modules, reply, self._done)).values())
+
+    async def after_answer(self, reply: str, details: Mapping[str, Any], message_id: UUID | None) -> None:
+        """Stages 4 and 5: each module is committed on its own, so that a take-over runs what is missing."""
+        if self._plain:
+            return
+        loaded = self._loaded or await self._restore()
+        if isinstance(loaded.reader, SentMessages):
+            said = Said(
+                id=str(self._attempt.job.id),
+                role="assistant",
+                content=reply,
+                created_at=self._attempt.job.created_at,
+            )
+            loaded.reader.sent.append(said)
+        elif message_id is not None:
+            loaded.reader.leaf = message_id
+        outcomes = loaded.resolver.execute_post_response_stages(
+            loaded.modules, reply, details, self._prompts, self._changes, self._done
+        )
+        async with aclosing(outcomes):
+            async for outcome in outcomes:
+                await self._commit(outcome, message_id, loaded.scripts)
+
+    async def end(self, transaction: FencedTransaction) -> dict[str, Any]:
+        """What the turn's outcome tells of the stages after the answer; the trace is brought to its end."""
+        ran = [module.name for stage in self._stages_after() for module in stage.modules]
+        self.trace.post_response = "done"
+        if not self._plain:
+            await self._put_trace(transaction, self._attempt.job)
+        return {"modules": ran, "state_updated": self._updated}
+
+    # ------------------------------------------------------------------------------------------------------
+    async def _load(self) -> _Loaded:
+        """The modules that the turn may need, with their state, and what their scripts run in."""
+        job, turn, parts = self._attempt.job, self._turn, self._parts
+        persona_id = job.payload.get("persona_id")
+        rows = await direct.execute(
+            parts.engine,
+            modules.TURN_MODULES,
+            modules.turn_parameters(
+                job.owner_id,
+                names=sorted(self._requested),
+                persona_id=None if persona_id is None else UUID(persona_id),
+                conversation_id=job.conversation_id,
+                leaf=job.user_message_id,
+            ),
+        )
+        loaded = turn_modules(
+            [modules.TurnModule.from_row(row) for row in rows],
+            template=turn.template or "",
+            user_message=turn.user_message,
+            requested=self._requested,
+            implicit={
+                "conversation_id": None if job.conversation_id is None else str(job.conversation_id),
+                "persona_id": persona_id,
+            },
+        )
+        reader = self._read_by(persona_id)
+        models = ScriptModels(
+            engine=parts.engine,
+            box=parts.box,
+            settings=parts.settings,
+            client=parts.client,
+            permits=parts.permits,
+            owner_id=job.owner_id,
+            lease=job.lease,
+            confirm=self._attempt.confirm,
+            target=turn.target,
+            model=turn.model,
+        )
+        world = ScriptWorld(
+            owner_id=job.owner_id,
+            conversation_id=job.conversation_id,
+            persona_id=persona_id,
+            reader=reader,
+            models=models.counting,
+            controls=turn.controls,
+        )
+        scripts = TurnScripts(parts.processes, world)
+        resolver = make_resolver(scripts, parts.settings, self._warn, self._on_stage)
+        self._loaded = _Loaded(loaded, reader, scripts, resolver)
+        return self._loaded
+
+    def _read_by(self, persona_id: str | None) -> TurnReader:
+        job, turn = self._attempt.job, self._turn
+        place: dict[str, Any] = {
+            "owner_id": job.owner_id,
+            "conversation_id": job.conversation_id,
+            "persona_id": persona_id,
+            "leaf": job.user_message_id,
+            "target": turn.target,
+            "model": turn.model,
+        }
+        if "messages" not in job.payload:
+            return TurnReader(self._parts.engine, **place)
+        sent = [
+            Said(id=str(UUID(int=number)), role=said.role, content=said.content, created_at=job.created_at)
+            for number, said in enumerate((*turn.history, *turn.newest))
+            if said.role != "system"
+        ]
+        return SentMessages(self._parts.engine, sent, **place)
+
+    async def _restore(self) -> _Loaded:
+        """An earlier attempt stored the answer: what it knew and left is read back."""
+        loaded = await self._load()
+        async with direct.begin(self._parts.engine) as connection:
+            trace = connection.later(_TRACE, {"job_id": self._attempt.job.id})
+            left = connection.later(_LEFT, {"job_id": self._attempt.job.id})
+        by_id = {module.id: module for module in loaded.modules.modules.values()}
+        for row in left.rows:
+            module = by_id.get(row.module_id)
+            if module is None:
+                continue
+            self._updated = True
+            self._changes.append(
+                StateChange(module.id, module.name, module.state_scope, row.stage, row.variables)
+            )
+            if row.stage in _AFTER:
+                self._done.add(module.id)
+        stored = trace.rows.scalar()
+        if stored is None:
+            return loaded
+        self.trace = TurnTrace.model_validate({**stored, "attempt": self._attempt.job.attempt})
+        for stage in self.trace.stages:
+            if stage.stage in _AFTER:
+                self._done.update(UUID(module.id) for module in stage.modules)
+            elif stage.prompt_after is not None:
+                self._prompts.set_stage_prompt(stage.stage, stage.prompt_after)
+        sent = (self.trace.request or {}).get("messages") or []
+        if sent and sent[0].get("role") == "system":
+            self._prompts.set_stage_prompt(3, sent[0]["content"])
+        return loaded
+
+    async def _commit(self, outcome: ModuleOutcome, message_id: UUID | None, scripts: TurnScripts) -> None:
+        """Commit what one module of stage 4 or 5 left, together with the trace of it."""
+        job = self._attempt.job
+        self._stage_after(outcome.stage).modules.append(outcome.trace)
+        self.trace.warnings += [warning.traced() for warning in outcome.warnings]
+        acts = scripts.take_memories(outcome.module_name)
+        runs = [] if outcome.change is None else [_run(outcome.change, self.trace.stages)]
+        place = {"job_id": job.id, "module_id": outcome.module_id, "stage": outcome.stage}
+
+        async def write() -> None:
+            async with self._parts.store.fenced(job) as transaction:
+                if (await transaction.connection.execute(_RECORDED, place)).first() is not None:
+                    # An earlier try of this very commit went through, and its reply was lost.
+                    return
+                await self._record(transaction, job, message_id, runs, acts)
+                await self._put_trace(transaction, job)
+
+        await persist(self._attempt, write)
+        if outcome.change is not None:
+            self._changes.append(outcome.change)
+        self._done.add(outcome.module_id)
+        self._updated = self._updated or bool(runs or acts)
+
+    async def _record(
+        self,
+        transaction: FencedTransaction,
+        job: Job,
+        message_id: UUID | None,
+        runs: list[ModuleRun],
+        acts: list[MemoryAct],
+    ) -> None:
+        persona_id = job.payload.get("persona_id")
+        await module_state.record(
+            transaction.connection,
+            runs,
+            owner_id=job.owner_id,
+            job_id=job.id,
+            persona_id=None if persona_id is None else UUID(persona_id),
+            conversation_id=job.conversation_id,
+            message_id=message_id,
+        )
+        if job.conversation_id is not None and message_id is not None:
+            await memories.record(
+                transaction.connection,
+                acts,
+                conversation_id=job.conversation_id,
+                message_id=message_id,
+                job_id=job.id,
+            )
+
+    async def _put_trace(self, transaction: FencedTransaction, job: Job) -> None:
+        await traces.put(
+            transaction.connection,
+            self.trace.model_dump(mode="json"),
+            job_id=job.id,
+            owner_id=job.owner_id,
+            attempt=job.attempt,
+        )
+
+    def _stages_after(self) -> list[StageTrace]:
+        return [stage for stage in self.trace.stages if stage.stage in _AFTER]
+
+    def _stage_after(self, number: int) -> StageTrace:
+        for stage in self._stages_after():
+            if stage.stage == number:
+                return stage
+        self.trace.stages.append(StageTrace(stage=number, label=_LABELS[number]))
+        return self.trace.stages[-1]
+
+    def _warn(self, warning: ModuleWarning) -> None:
+        self._attempt.emit(EventType.WARNING, warning.traced().model_dump())
+
+    def _on_stage(self, update: StageUpdate) -> None:
+        data = {
+            "stage": update.stage,
+            "state": update.state,
+            "label": update.label,
+            "modules": list(update.modules),
+        }
+        self._attempt.emit(EventType.STAGE_UPDATE, data)
+        if update.state == "finished" and update.stage not in _AFTER and self._loaded is not None:
+            self._loaded.scripts.settle(update.modules)
+
+
+def make_resolver(scripts: TurnScripts, settings: Settings, warn: Any, on_stage: Any) -> StagedModuleResolver:
+    """A resolver as the settings want it."""
+    return StagedModuleResolver(
+        scripts,
+        max_depth=settings.module_depth,
+        max_nesting=settings.script_nesting,
+        trigger_timeout=settings.trigger_timeout,
+        warn=warn,
+        on_stage=on_stage,
+    )
+
+
+def turn_modules(rows: list[modules.TurnModule], **turn: Any) -> TurnModules:
+    """The modules of a turn, out of what Postgres keeps of them."""
+    return TurnModules(
+        modules={row.name: _module(row) for row in rows},
+        states={
+            row.id: ModuleState(row.variables, row.executed_at) for row in rows if row.variables is not None
+        },
+        **turn,
+    )
+
+
+def _module(row: modules.TurnModule) -> Module:
+    fields = {name: getattr(row, name) for name in Module.__dataclass_fields__}
+    return Module(**fields)
+
+
+def _run(change: StateChange, stages: list[StageTrace]) -> ModuleRun:
+    """A run to be recorded, with what the trace tells of it."""
+    for stage in stages:
+        for module in stage.modules:
+            if stage.stage == change.stage and module.name == change.module_name:
+                details = {
+                    "duration_ms": module.duration_ms,
+                    "calls": module.calls,
+                    "tokens": module.tokens.model_dump(),
+                }
+                return ModuleRun(change.module_id, change.stage, change.variables, details)
+    return ModuleRun(change.module_id, change.stage, change.variables)
