@@ -227,6 +227,35 @@ async def test_another_one_that_waits_keeps_it_running() -> None:
     assert sorted(change.module_name for change in resolved.state_changes) == ["a", "b", "d"]
 
 
+async def test_a_dependency_of_another_keeps_it_running() -> None:
+    """A script is stopped while one runs for it that a later one depends on: that one is not stopped."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: ScriptInputs) -> dict[str, Any]:
+        begun.set()
+        await go_on.wait()
+        return {"x": 1}
+
+    async def stopped(inputs: ScriptInputs) -> dict[str, Any]:
+        call = asyncio.ensure_future(inputs.run_module("d"))
+        await begun.wait()
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait({call})
+        go_on.set()
+        return {}
+
+    modules = [
+        script("a", "A", priority=1),
+        script("b", "${e}", calls=("e",)),
+        on_demand("e", "E(@d)"),
+        on_demand("d", "D ${x}"),
+    ]
+    resolution = Resolution({"a": stopped, "b": calls("e"), "e": publishes(), "d": slow})
+    resolved = await asyncio.wait_for(resolution.before(turn("@a @b", *modules)), 5)
+    assert '"E(D 1)"' in resolved.resolved_template
+
+
 async def test_after_the_answer_a_module_that_ran_before_it_gives_what_it_gave() -> None:
     modules = [
         script("m", "M ${x}"),

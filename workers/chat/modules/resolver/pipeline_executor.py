@@ -176,6 +176,7 @@ class PipelineExecutor:
             other = self._start(name, (*run.path, name), held=True)
         if name not in run.called:
             run.called.append(name)
+        other.held = True
         if not other.task.done():
             await self._finished(other)
 
