@@ -12,6 +12,7 @@ import gc
 import json
 import mmap
 import os
+import random
 import resource
 import signal
 import socket
@@ -32,6 +33,7 @@ _MODULES = (
     json,
     mmap,
     os,
+    random,
     resource,
     signal,
     socket,

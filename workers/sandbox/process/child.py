@@ -23,6 +23,17 @@ SOCKET = 3
 UNCONFINED = 70
 #: Exit status of a process that had no memory left to say so.
 OUT_OF_MEMORY = 71
+#: What a process does before its script comes: touching memory now spares the script the time to have it
+#: copied from the zygote's.
+REHEARSAL = """
+import json, random
+def double(x):
+    return x * 2
+names = [name.upper() for name in ("a", "b")]
+counts = {name: double(len(name)) for name in names}
+counts["A"] += 1
+text = f"{random.random():.2f} {json.dumps(counts)} {sorted(names, key=lambda name: -counts[name])}"
+"""
 #: Characters of an error's message that its author gets to see.
 _MESSAGE = 2000
 
@@ -93,10 +104,12 @@ def _lower(limit: int, value: int) -> None:
     resource.setrlimit(limit, (least, least))
 
 
-def run(connection: socket.socket, language: Language) -> NoReturn:
-    """Do what the first frame asks for, once."""
+def run(connection: socket.socket, language: Language, rehearsal: CodeType) -> NoReturn:
+    """Do what the first frame asks for, once; before it comes, run ``rehearsal``, compiled of `REHEARSAL`."""
     try:
-        _Script(connection, language).obey()
+        script = _Script(connection, language)
+        script.rehearse(rehearsal)
+        script.obey()
     except _EndError as end:
         connection.sendall(end.args[0])
     except MemoryError:
@@ -118,6 +131,12 @@ class _Script:
         self._payload = self._output = self._calls = 0
         #: The limit that a call ran into.
         self._reached: str | None = None
+
+    def rehearse(self, code: CodeType) -> None:
+        outcome = self._language.run_script(
+            code, call=self._call, functions=("f",), attributes={"a": {}}, output_limit=frames.ENVELOPE
+        )
+        json.loads(frames.encode({"done": {"variables": {"a": [1, "b"]}, "printed": outcome.printed}}))
 
     def obey(self) -> None:
         request = json.loads(frames.receive(self._connection, frames.REQUEST_LIMIT))

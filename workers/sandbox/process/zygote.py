@@ -69,6 +69,7 @@ class Zygote:
             signal.signal(signal_, signal.SIG_IGN)
         self._language = cast(child.Language, importlib.import_module(config["language"]))
         self._language.warm()
+        self._rehearsal = self._language.compile_script(child.REHEARSAL).code
         # Local time is UTC, and is known before nothing can be opened any more. The interpreter's own view of
         # the environment stays empty.
         os.environ.clear()
@@ -143,7 +144,7 @@ class Zygote:
         try:
             own = child.confine(connection, self._bounds, self._pid, self._filter)
             gc.enable()
-            child.run(own, self._language)
+            child.run(own, self._language, self._rehearsal)
         finally:
             # Whatever went wrong: this process must not come back to the zygote's loop.
             os._exit(child.UNCONFINED)
