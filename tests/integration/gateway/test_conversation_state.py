@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.state import GatewayState
@@ -15,6 +16,7 @@ from shared.database.repositories import memories, module_state
 from shared.database.repositories.memories import MemoryAct
 from shared.database.repositories.module_state import ModuleRun
 from tests.integration.gateway.conftest import User, fields, problem
+from tests.support.stack import Stack, StackUser
 
 
 @dataclass
@@ -199,3 +201,66 @@ async def test_what_is_wrong_with_a_question_is_named(kept: Kept, params: dict[s
 async def test_a_branch_ends_in_a_message_of_the_conversation(kept: Kept) -> None:
     answer = await kept.user.http.get(f"{kept.path}/state", params={"message_id": str(uuid.uuid4())})
     problem(answer, 404, "message_not_found")
+
+
+# With a worker ----------------------------------------------------------------------------------------------
+
+
+async def chat(http: httpx.AsyncClient, message: str, **fields: Any) -> dict[str, Any]:
+    """A turn, with its stages after the answer."""
+    answer = await http.post("/api/chat/send", json={"message": message, **fields})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    await http.get(f"/api/chat/events/{told['session_id']}")  # ends with the last stage
+    return told
+
+
+async def test_what_turns_leave_is_seen_traced_and_forgotten(stack: Stack, user: StackUser) -> None:
+    module = {
+        "name": "counter",
+        "type": "advanced",
+        "execution_context": "POST_RESPONSE",
+        "script": "n = ctx.get_variable('n', 0) + 1\nctx.remember('last', ctx.last_user_message)",
+        "content": "turn ${n}",
+        "fallback": "no turn",
+    }
+    user.post("/api/modules", json=module)
+    persona = user.persona(template="This was @counter.")
+    async with user.http() as http:
+        first = await chat(http, "one", persona_id=persona["id"])
+        place = {"conversation_id": first["conversation_id"]}
+        second = await chat(http, "two", **place)
+        path = f"/api/conversations/{first['conversation_id']}"
+        told = (await http.get(f"{path}/state")).json()
+        (counter,) = told["modules"]
+        assert told["message_id"] == second["message_id"]
+        assert counter["variables"] == {"n": 2}
+        assert [(run["variables"], run["message_id"], run["session_id"], run["stage"])
+                for run in counter["history"]] == [
+            ({"n": 2}, second["message_id"], second["session_id"], 4),
+            ({"n": 1}, first["message_id"], first["session_id"], 4),
+        ]  # fmt: skip
+        assert told["memory"]["remembered"] == {"last": "two"}
+        # The other branch goes on from its own state.
+        earlier = {**place, "parent_message_id": first["message_id"]}
+        await chat(http, "two otherwise", **earlier)
+        told = (await http.get(f"{path}/state")).json()
+        assert told["modules"][0]["variables"] == {"n": 2}
+        assert told["memory"]["remembered"] == {"last": "two otherwise"}
+        assert len(told["modules"][0]["history"]) == 2
+        everywhere = (await http.get(f"{path}/state", params={"all": True})).json()
+        assert len(everywhere["modules"][0]["history"]) == 3
+
+        trace = (await http.get(f"/api/chat/trace/{second['session_id']}")).json()
+        assert trace["session_id"] == second["session_id"]
+        assert trace["request"]["messages"][0]["content"] == "This was turn 1."
+        stages = {stage["stage"]: stage for stage in trace["stages"]}
+        assert stages[1]["prompt_before"] == "This was @counter."
+        assert stages[1]["prompt_after"] == "This was turn 1."
+        (ran,) = stages[4]["modules"]
+        assert (ran["name"], ran["variables"]) == ("counter", {"n": 2})
+
+        assert (await http.delete(f"{path}/memories")).status_code == 204
+        third = await chat(http, "three", **place)
+        trace = (await http.get(f"/api/chat/trace/{third['session_id']}")).json()
+        assert trace["request"]["messages"][0]["content"] == "This was no turn."

@@ -237,7 +237,7 @@ async def test_a_script_is_compiled_when_it_is_saved(stack: Stack, user: StackUs
 
 @pytest.mark.parametrize(
     ("script", "line"),
-    [("x = 1\ny = = 2", 2), ("\n\nx = ().__class__", 3), ("import os", 1), ("exec('x')", 1)],
+    [("x = 1\ny = = 2", 2), ("\n\nx = ().__subclasses__()", 3), ("import os", 1), ("exec('x')", 1)],
 )
 async def test_a_script_that_does_not_compile_is_refused_with_its_place(
     stack: Stack, user: StackUser, script: str, line: int
@@ -321,3 +321,28 @@ async def test_a_script_is_tried_against_a_conversation_of_the_callers(stack: St
         body = {"script": "said = ctx.get_recent_messages()", "conversation_id": mine}
         told = (await http.post("/api/modules/test-script", json=body)).json()
         assert "Assistant: Welcome." in told["outputs"]["said"]
+
+
+async def test_a_script_calls_the_model_only_when_that_is_asked_for(stack: Stack, user: StackUser) -> None:
+    body = {"script": "said = ctx.generate('[[fake text=Hello]]')", "content": "<${said}>"}
+    async with user.http() as http:
+        told = (await http.post("/api/modules/test-script", json=body)).json()
+        assert told["success"] is True, told
+        assert told["outputs"]["said"]
+        assert stack.model.counters().get("requests", 0) == 0
+        told = (await http.post("/api/modules/test-script", json={**body, "run_ai": True})).json()
+        assert told["outputs"] == {"said": "Hello"}
+        assert told["resolved_content"] == "<Hello>"
+        assert stack.model.counters()["requests"] == 1
+
+
+async def test_a_script_that_never_ends_is_stopped_and_told(stack: Stack, user: StackUser) -> None:
+    async with user.http() as http:
+        body = {"script": "while True: pass"}
+        answer = await http.post("/api/modules/test-script", json=body)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["success"] is False
+    assert told["outputs"] == {}
+    assert told["error"]["type"] in {"cpu", "between_calls"}
+    assert told["error"]["message"]

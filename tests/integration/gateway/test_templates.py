@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from shared.settings import Settings
@@ -151,3 +152,24 @@ async def test_a_template_is_resolved_and_every_stage_is_shown(stack: Stack, use
         state = (await http.get(f"/api/conversations/{conversation['id']}/state")).json()
         assert state["modules"] == []
         assert (await http.get("/api/jobs")).json()["items"] == []
+
+
+async def test_a_module_runs_on_demand_in_the_turn_that_asks_for_it(stack: Stack, user: StackUser) -> None:
+    module = {"name": "asked", "type": "advanced", "execution_context": "ON_DEMAND", "script": "x = 'ran'"}
+    user.post("/api/modules", json=module)
+    persona = user.persona(template="<@asked>")
+    async with user.http() as http:
+
+        async def prompt(answer: httpx.Response) -> str:
+            assert answer.status_code == 200, answer.text
+            trace = await http.get(f"/api/chat/trace/{answer.json()['session_id']}")
+            sent: str = trace.json()["request"]["messages"][0]["content"]
+            return sent
+
+        body = {"message": "Hi", "persona_id": persona["id"]}
+        plain = await http.post("/api/chat/send", json=body)
+        assert await prompt(plain) == "<>"
+        assert await prompt(await http.post("/api/chat/send", json={**body, "modules": ["asked"]})) == "<ran>"
+        place = plain.json()
+        again = f"/api/conversations/{place['conversation_id']}/messages/{place['message_id']}/regenerate"
+        assert await prompt(await http.post(again, json={"modules": ["asked"]})) == "<ran>"
