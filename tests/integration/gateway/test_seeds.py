@@ -14,6 +14,7 @@ from shared.database.repositories import seeds
 from shared.security.bootstrap import ensure_admin
 from shared.settings import Settings
 from tests.integration.gateway.conftest import ADMIN_KEY, client_of, running
+from tests.support.stack import running_stack
 
 
 @pytest.fixture
@@ -72,3 +73,39 @@ async def test_an_operator_may_leave_users_without(settings: Settings) -> None:
     async with running(bare) as app, client_of(app, ADMIN_KEY) as http:
         assert (await http.get("/api/personas")).json()["items"] == []
         assert (await http.get("/api/modules")).json()["items"] == []
+
+
+async def test_the_memory_of_the_persona_works_and_generates_nothing_twice(
+    postgres_url: str, redis_url: str
+) -> None:
+    turns = 22
+    with running_stack(database_url=postgres_url, redis_url=redis_url, seed_new_users=True) as stack:
+        user = stack.user()
+        user.connect()
+        (persona,) = user.get("/api/personas")["items"]
+        async with user.http() as http:
+            place: dict[str, Any] = {"persona_id": persona["id"]}
+            prompts = []
+            for turn in range(turns):
+                answer = await http.post("/api/chat/send", json={"message": f"I say {turn}.", **place})
+                assert answer.status_code == 200, answer.text
+                told = answer.json()
+                assert told["warnings"] == []
+                place = {"conversation_id": told["conversation_id"]}
+                await http.get(f"/api/chat/events/{told['session_id']}")
+                trace = (await http.get(f"/api/chat/trace/{told['session_id']}")).json()
+                assert trace["warnings"] == []
+                system, asked = trace["request"]["messages"]
+                assert asked["content"] == f"I say {turn}."
+                prompts.append(system["content"])
+            state = (await http.get(f"/api/conversations/{told['conversation_id']}/state")).json()
+        assert persona["first_message"] in prompts[0]
+        assert "They: I say 0." in prompts[1]
+        # With the twentieth turn there are 41 messages: the first 20 go into summary and episodes, once.
+        assert "What you remember" not in prompts[19]
+        assert "What you remember of this conversation:\nt0 t1" in prompts[20]
+        assert "- Messages 1 to 20: t0 t1" in prompts[21]
+        assert "They: I say 20." in prompts[21]
+        assert stack.model.counters()["requests"] == turns + 2
+        (memory,) = [one for one in state["modules"] if one["module_name"] == "long_term_memory"]
+        assert (memory["variables"]["covered"], memory["variables"]["told"]) == (20, 20)
