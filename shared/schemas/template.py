@@ -145,34 +145,41 @@ def parse(text: str) -> Template:
     misspelt: list[Misspelt] = []
     names: dict[str, None] = {}
     variables: dict[str, None] = {}
+    add = pieces.append
     begin = 0  # of the text that is in no piece yet
-    for token in _TOKEN.finditer(text):
-        kind = token.lastindex
-        start, stop = token.span()
+    stop = 0  # of the last token
+    parts = _TOKEN.split(text)
+    rest = iter(parts)
+    for before, escape, name, word, variable in zip(rest, rest, rest, rest, rest, strict=False):
+        start = stop + len(before)
         piece: Piece
-        if kind == 1:
-            piece = Escape(start)
-        elif kind == 4:
-            variables[name := token[4]] = None
-            piece = Variable(name, start)
-        elif start > begin and _in_word(text[start - 1]):
-            continue
-        else:
-            name = token[2] if kind == 2 else _word(token[3])
-            reason = None if kind == 2 else _no_name(name)
-            if reason is not None:
-                misspelt.append(Misspelt(name, start, reason))
-            if reason is not None or not name:
+        if name is not None or word is not None:
+            stop = start + 1 + len(name or word)
+            if start > begin and (last := text[start - 1]) not in " \n" and _in_word(last):
                 continue
-            stop = start + 1 + len(name)
+            if name is None:
+                name = _word(word)
+                reason = _no_name(name)
+                if reason is not None:
+                    misspelt.append(Misspelt(name, start, reason))
+                if reason is not None or not name:
+                    continue
             names[name] = None
             piece = Reference(name, start)
+            end = start + 1 + len(name)
+        elif variable is not None:
+            stop = end = start + 3 + len(variable)
+            variables[variable] = None
+            piece = Variable(variable, start)
+        else:
+            stop = end = start + len(escape)
+            piece = Escape(start)
         if start > begin:
-            pieces.append(Text(text[begin:start], begin))
-        pieces.append(piece)
-        begin = stop
+            add(Text(text[begin:start], begin))
+        add(piece)
+        begin = end
     if begin < len(text):
-        pieces.append(Text(text[begin:], begin))
+        add(Text(text[begin:], begin))
     return Template(tuple(pieces), tuple(names), tuple(variables), tuple(misspelt))
 
 

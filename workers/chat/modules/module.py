@@ -28,7 +28,8 @@ class Module:
         execution_context: when an advanced module runs; simple ones are text at any time.
         trigger_pattern: what must be said for it to take part; see :mod:`shared.schemas.trigger`.
         priority: lower goes first among modules that do not depend on one another.
-        fallback: what stands in its place when it fails or does not run; ``None`` is nothing.
+        fallback: text, not a template, that stands in its place when it fails or does not run; ``None`` is
+            nothing.
         state_scope: what keeps its variables from turn to turn.
         requires_ai_inference: whether its script calls a model.
         module_names: the names that its script gives to ``run_module`` literally.

@@ -55,13 +55,16 @@ class ScriptModuleExecutor:
                 ScriptExecutionResult(success=False, variables={}, error=failed),
                 self._warning(module, inputs.stage, WarningType.PROCESSING_ERROR, failed),
             )
+        result = replace(result, printed=_legible(result.printed))
         if result.success:
             reason = _unstorable(result.variables)
             if reason is None:
                 return Execution(result)
             error = ScriptError(ErrorKind.RUNTIME, "ValueError", reason)
-            result = replace(result, success=False, variables={}, error=error)
+            result = replace(result, success=False, error=error)
         error = result.error or ScriptError(ErrorKind.BROKEN, "UnknownError", "the script gave no reason")
+        error = replace(error, message=_legible(error.message))
+        result = replace(result, variables={}, error=error)
         return Execution(result, self._warning(module, inputs.stage, WarningType.EXECUTION_ERROR, error))
 
     @staticmethod
@@ -69,6 +72,11 @@ class ScriptModuleExecutor:
         where = "" if error.line is None else f" in line {error.line}"
         message = f"{module.name} did not succeed{where}: {error.type}: {error.message}"
         return ModuleWarning(module.name, kind, message, stage)
+
+
+def _legible(text: str) -> str:
+    """``text`` without what a trace or a log cannot keep."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _unstorable(variables: dict[str, Any]) -> str | None:

@@ -63,10 +63,6 @@ class PipelineExecutor:
         self._stage = 1
         self.texts = TemplateResolver(session, self._published)
 
-    def run_of(self, name: str) -> Run | None:
-        """The run that a module has had."""
-        return self._runs.get(name)
-
     async def run(self, stage: int, names: Sequence[str]) -> AsyncGenerator[ModuleOutcome]:
         """Run modules; gives the outcomes in the order of ``names``, each as soon as it may be given.
 
