@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     event_retention: int = Field(3600, ge=3600)
     #: How long an ``Idempotency-Key`` is remembered.
     idempotency_retention: int = Field(86_400, ge=3600)
+    #: How long the trace of a turn is kept.
+    trace_retention: int = Field(30 * 86_400, ge=3600)
     #: Most bytes of events that one trip to Redis carries.
     trip_bytes: int = Field(256 * 1024, ge=1024)
     #: A job with this much waiting for Redis stops reading from its provider.

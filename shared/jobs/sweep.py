@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 SWEEP_LOCK = 0x7061726C65790002
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-_EXPIRE = {name: statement(name) for name in ("expire_idempotency", "expire_jobs", "purge_conversations")}
+_EXPIRE = {
+    name: statement(name)
+    for name in ("expire_idempotency", "expire_jobs", "expire_traces", "purge_conversations")
+}
 
 
 class Sweep:
@@ -70,6 +73,7 @@ class Sweep:
                     {
                         "idempotency_retention": self._settings.idempotency_retention,
                         "event_retention": self._settings.event_retention,
+                        "trace_retention": self._settings.trace_retention,
                     },
                 )
             async with asyncio.timeout(self._settings.sweep_interval * 2):

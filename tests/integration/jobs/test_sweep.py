@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from shared.jobs.job import Job, lease_member
+from shared.jobs.statements import statement
 from shared.jobs.states import JobKind, Phase, Status
 from shared.jobs.sweep import SWEEP_LOCK
 from shared.jobs.wakeups import Wakeups
@@ -117,6 +118,32 @@ async def test_what_has_expired_goes_and_nothing_else(house: House) -> None:
     assert len(before - left) == 1
     assert {kept.id, old.id} <= left
     assert await house.rows("SELECT key FROM idempotency_keys") == [{"key": "new"}]
+
+
+async def test_traces_go_when_they_have_been_kept_long_enough(house: House) -> None:
+    kept = {}
+    for name, age in (("old", house.settings.trace_retention + 60), ("young", 60)):
+        job = await house.queue(house.ada)
+        kept[name] = job.id
+        await house.do(
+            "INSERT INTO turn_traces (job_id, owner_id, attempt, trace, created_at) "
+            "VALUES (:job, :owner, 1, '{}', now() - make_interval(secs => :age))",
+            job=job.id,
+            owner=house.ada,
+            age=age,
+        )
+    await house.sweep.sweep()
+    assert await house.rows("SELECT job_id FROM turn_traces") == [{"job_id": kept["young"]}]
+    assert len(await house.rows("SELECT id FROM jobs")) == 2
+
+
+async def test_expired_traces_are_found_by_their_index(house: House) -> None:
+    async with house.engine.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await connection.execute(
+            text(f"EXPLAIN {statement('expire_traces').text}"), {"trace_retention": 3600}
+        )
+        assert "ix_turn_traces_created" in "\n".join(plan.scalars())
 
 
 async def test_a_deleted_conversation_goes_when_nothing_writes_to_it(house: House) -> None:

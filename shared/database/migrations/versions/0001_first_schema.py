@@ -472,10 +472,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_turn_traces")),
     )
+    op.create_index("ix_turn_traces_created", "turn_traces", ["created_at"], unique=False)
 
 
 def downgrade() -> None:
     """Go back to the version before."""
+    op.drop_index("ix_turn_traces_created", table_name="turn_traces")
     op.drop_table("turn_traces")
     op.drop_index("ux_memories_sequence", table_name="memories")
     op.drop_index("ix_memories_message", table_name="memories")
