@@ -75,6 +75,13 @@ def test_a_conversation_goes_on(parley: ParleyCommand) -> None:
     assert second["metadata"]["input_tokens"] > first["metadata"]["input_tokens"]
 
 
+def test_a_model_that_is_not_there_is_named(parley: ParleyCommand) -> None:
+    refused = parley.run("chat", "--model", "no-such", "Say hello.", check=False)
+    assert refused.returncode != 0
+    assert "'no-such'" in refused.stderr
+    assert refused.stdout == ""
+
+
 def test_what_comes_on_standard_input_is_the_message(parley: ParleyCommand) -> None:
     assert parley.run("chat", stdin="Say hello.\n").stdout.strip()
     blank = parley.run("chat", stdin=" \n", check=False)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
-from shared.errors import ConnectionNotFoundError, ValidationError
+from shared.errors import ConnectionNotFoundError, ModelNotFoundError, ValidationError
 from shared.jobs.job import Job
 from shared.jobs.store import Along
 from shared.schemas.controls import ChatControls, ProviderType
@@ -117,6 +117,7 @@ def load_turn(job: Job, box: SecretBox, settings: Settings) -> Turn:
 
     Raises:
         ConnectionNotFoundError: its connection was deleted meanwhile.
+        ModelNotFoundError: the local model has another name.
         ValidationError: nothing says which model is to answer.
     """
     payload = job.payload
@@ -131,6 +132,12 @@ def load_turn(job: Job, box: SecretBox, settings: Settings) -> Turn:
         raise ValidationError(
             "Nothing says which model is to answer: send model, or set one in the connection.",
             errors=[{"field": "model", "message": "is missing"}],
+        )
+    if _is_local(target.settings) and model != settings.local_model_name:
+        # Its server has one model and answers to any name.
+        raise ModelNotFoundError(
+            f"The local model server has no model {model!r}, only {settings.local_model_name!r}; "
+            "for others create a connection."
         )
     history, newest = _messages(job, branch)
     return Turn(
@@ -196,15 +203,19 @@ def stored_target(row: Mapping[str, Any], box: SecretBox, settings: Settings) ->
     secrets = box.decrypt(bytes(row["secrets"])) if row["secrets"] is not None else {}
     provider = ProviderType(row["provider"])
     parsed = parse_settings(provider, {**row["settings"], **secrets})
-    local = isinstance(parsed, OpenAISettings) and parsed.base_url == LOCAL_MODEL_URL
     return Target(
         provider,
         parsed,
         CallTimeouts.resolve(ProviderTimeouts.model_validate(row["timeouts"] or {}), settings),
-        row["context_length"] or (settings.local_model_context if local else None),
+        row["context_length"] or (settings.local_model_context if _is_local(parsed) else None),
         UUID(str(row["connection_id"])),
         row["max_in_flight"],
     )
+
+
+def _is_local(settings: ProviderSettings) -> bool:
+    """Whether they lead to the model that runs beside Parley."""
+    return isinstance(settings, OpenAISettings) and settings.base_url == LOCAL_MODEL_URL
 
 
 def parse_settings(provider: ProviderType, values: Mapping[str, Any]) -> ProviderSettings:
