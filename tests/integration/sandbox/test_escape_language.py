@@ -198,6 +198,21 @@ ATTACKS: dict[str, dict[str, str]] = {
         "namedtuple with code": (
             "from collections import namedtuple\nescaped = namedtuple('A', 'x=__import__')"
         ),
+        "Counter's copy of a class": "from collections import Counter\nescaped = Counter.copy(int)",
+        "Counter's update of ctx": "from collections import Counter\nescaped = Counter.update(ctx, {'a': 1})",
+        "Counter's bound copy": "from collections import Counter\nescaped = Counter('a').copy.__func__(int)",
+        "statistics' type of the data": (
+            "import statistics\nclass A:\n    def __init__(self, *v): self.v = v\n"
+            "    def as_integer_ratio(self): return (1, 1)\nescaped = statistics.mean([A()]).v[0].__class__"
+        ),
+        "statistics of classes": "import statistics\nescaped = statistics.mode([int])",
+        "namedtuple in full-width letters": (
+            "from collections import namedtuple\nescaped = namedtuple('N', ['a\uff3f'])(print)"
+        ),
+        "descriptor of another type": (
+            "from datetime import datetime\nclass A:\n    y = classmethod(datetime.year)\nescaped = A.y"
+        ),
+        "method of another type": "class A:\n    y = classmethod(str.upper)\nescaped = A.y()",
         "namedtuple private": (
             "from collections import namedtuple\nN = namedtuple('N', 'a')\nescaped = N(1)._replace(a=2)"
         ),

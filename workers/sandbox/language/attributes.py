@@ -8,6 +8,7 @@ import json
 import re
 import statistics
 import time
+import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
@@ -101,10 +102,13 @@ OF_INSTANCES: dict[type, frozenset[str]] = {
     GenerationError: _names("args code message"),
 }
 
+# What stands for an instance's value: of no use without the instance.
+_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, property)
+
 #: The classes themselves: their constructors by another name, and their methods taken as functions.
 #: Only of types made in C, which check what they are called on: `Counter.copy`, written in Python, would call
 #: `thing.__class__(thing)` for anything, and of a class make `type` itself.
-OF_CLASSES: dict[type, frozenset[str]] = {
+_OF_CLASSES: dict[type, frozenset[str]] = {
     str: _STR | _names("maketrans"),
     bytes: _BYTES | _names("fromhex"),
     int: _INT - _names("denominator imag numerator real") | _names("from_bytes"),
@@ -123,6 +127,12 @@ OF_CLASSES: dict[type, frozenset[str]] = {
     datetime.timedelta: _names("max min resolution total_seconds"),
     datetime.timezone: _names("max min utc"),
     itertools.chain: _names("from_iterable"),
+}
+
+
+OF_CLASSES: dict[type, frozenset[str]] = {
+    kind: frozenset(name for name in names if not isinstance(getattr(kind, name), _DESCRIPTORS))
+    for kind, names in _OF_CLASSES.items()
 }
 
 #: Objects whose items may be read …

@@ -22,7 +22,7 @@ POLICY_VERSION = "1"
 SCRIPT_FILE = "<script>"
 
 #: Longest source, in characters.
-SOURCE_LIMIT = 200_000
+SOURCE_LIMIT = 100_000
 
 # The tree of a chain of some hundred `+` is that deep; measured to stay far from the end of the C stack.
 _COMPILE_DEPTH = 2_000
@@ -51,7 +51,8 @@ def compile_script(source: str) -> Compiled:
             warnings.simplefilter("ignore")
             return _compile(source)
     except SyntaxError as exc:
-        raise ScriptSyntaxError(f"invalid syntax: {exc.msg}", exc.lineno, exc.offset or None) from None
+        message = exc.msg if exc.msg.startswith("invalid syntax") else f"invalid syntax: {exc.msg}"
+        raise ScriptSyntaxError(message, exc.lineno, exc.offset or None) from None
     except (RecursionError, MemoryError):
         raise ScriptSyntaxError("the script is nested too deeply: split its expressions") from None
     except UnicodeError:

@@ -262,10 +262,8 @@ class _Flow:
         if isinstance(node, ast.Yield) and node.value is not None:
             self._return(scope, self._value(node.value, scope))
             return _NONE
-        value = _NONE
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):
-                value |= self._value(child, scope)
+        children = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+        value = _NONE.union(*[self._value(child, scope) for child in children])
         return value | {_MADE} if isinstance(node, ast.BinOp) else value
 
     def _call(self, node: ast.Call, scope: _Scope) -> Tokens:

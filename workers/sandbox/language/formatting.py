@@ -29,6 +29,7 @@ def bound_format(text: str, get_attribute: Get, get_item: Get) -> Callable[..., 
     def format(*args: Any, **kwargs: Any) -> str:
         return _GuardedFormatter(get_attribute, get_item).vformat(text, args, kwargs)
 
+    format.__qualname__ = "str.format"
     return format
 
 

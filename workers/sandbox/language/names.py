@@ -46,6 +46,11 @@ _FIXED: dict[str, Any] = {
 }
 
 
+# Messages about wrong arguments name the function as the script does.
+for _name in ("getattr", "hasattr", "type"):
+    _FIXED[_name].__name__ = _FIXED[_name].__qualname__ = _name
+
+
 def starting_names(context: Context, imports: Imports, printed: Printed) -> Mapping[str, Any]:
     """The `__builtins__` of a run."""
     names = dict(_FIXED)

@@ -65,4 +65,5 @@ def make_print(printed: Printed) -> Any:
             printed.write(str(value))
         printed.write(end)
 
+    print.__qualname__ = "print"
     return print

@@ -120,6 +120,11 @@ def test_a_tangle_of_names_is_followed_or_taken_for_a_call() -> None:
     assert compile_script(chain).analysis.requires_ai_inference
 
 
+def test_the_links_of_a_chain_of_calls_are_followed_once() -> None:
+    """Twice each would take 2 ** 60 steps."""
+    assert compile_script("x = ctx.get_variable('a')" + ".b()" * 60).analysis.functions == ("get_variable",)
+
+
 def test_analysis_as_json() -> None:
     told = compile_script("x = generate('a')").analysis.as_json()
     assert told == {

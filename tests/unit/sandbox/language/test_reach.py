@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import types
 from collections import deque
 from typing import Any
 
 from workers.sandbox.language import guards
-from workers.sandbox.language.classes import EXCEPTIONS, ScriptClass
+from workers.sandbox.language.classes import EXCEPTIONS, ScriptClass, ScriptObject
 from workers.sandbox.language.context import Context
+from workers.sandbox.language.errors import GenerationError, LimitReached
 from workers.sandbox.language.facades import MODULE_NAMES, Facade, Imports
 from workers.sandbox.language.names import starting_names
 from workers.sandbox.language.output import Printed
@@ -60,7 +63,8 @@ samples = [
     itertools.groupby([1]),
     map(str, [1]), filter(None, [1]), zip([1]), enumerate([1]), reversed([1]), range(3), slice(1), {}.items(),
     {}.keys(), {}.values(), int | str, property(function), staticmethod(function), classmethod(function),
-    NotImplemented, ..., None, True, 1, 1.5, 1j, "a", b"a", [1], (1,), {1}, frozenset([1]), {"a": 1}, iter([]),
+    NotImplemented, ..., None, True, 1, 1.5, 1j, "a", b"a", [1], (1,), {1}, frozenset([1]), {"a": 1},
+    iter([]),
     "{}".format, "{}".format_map, str.format, ctx.f, ctx.value, ctx.GenerationError("x"), print, getattr,
     caught,
 ]
@@ -94,31 +98,67 @@ def _names_of(thing: Any) -> set[str]:
     return names
 
 
-def test_no_chain_of_attributes_and_items_leaves_the_language() -> None:
+def _within(thing: Any) -> bool:
+    """Whether a thing is part of the language."""
+    if isinstance(thing, DANGEROUS) or (isinstance(thing, dict) and "__builtins__" in thing):
+        return False
+    return not (isinstance(thing, type) and thing in (type, object, BaseException, ScriptClass, ScriptObject))
+
+
+def _reached() -> list[Any]:
+    """Everything that attributes and items lead to; fails where they leave the language."""
     waiting = deque(_everything())
     seen: dict[int, Any] = {}
-    reached = 0
     while waiting:
         thing = waiting.popleft()
         if id(thing) in seen or len(seen) > 20_000:
             continue
         seen[id(thing)] = thing
-        assert not isinstance(thing, DANGEROUS), thing
-        assert thing not in (type, object, BaseException) if isinstance(thing, type) else True, thing
-        assert not (isinstance(thing, dict) and "__builtins__" in thing)
+        assert _within(thing), thing
         for name in _names_of(thing):
             try:
                 found = guards.get_attribute(thing, name)
             except Exception:
                 continue
             assert not name.startswith("_")
-            reached += 1
             waiting.append(found)
         if isinstance(thing, list | tuple):
             waiting.extend(thing)
         elif isinstance(thing, dict):
             waiting.extend(thing.values())
-    assert reached > 1_000
+    return list(seen.values())
+
+
+def _kind(thing: Any) -> str:
+    return re.sub("0x[0-9a-f]+", "", repr(thing))[:60]
+
+
+def test_no_chain_of_attributes_and_items_leaves_the_language() -> None:
+    assert len(_reached()) > 1_000
+
+
+def test_calling_what_is_in_reach_with_what_is_in_reach_gives_nothing_else() -> None:
+    """Found by this: a method written in Python that calls the class of whatever it is called on."""
+    reached = _reached()
+    callables = {_kind(thing): thing for thing in reached if callable(thing)}
+    endless = (itertools.count, itertools.cycle, itertools.repeat)
+    givens: dict[Any, Any] = {}
+    for thing in reversed(reached):
+        large = isinstance(thing, int | float) and not abs(thing) < 500
+        if not isinstance(thing, endless) and not large:
+            givens[thing if isinstance(thing, type) else type(thing)] = thing
+    answered = 0
+    for function in callables.values():
+        for args in [(), *((given,) for given in givens.values())]:
+            try:
+                answer = function(*args)
+            except (Exception, LimitReached):
+                continue
+            answered += 1
+            assert _within(answer), (function, args)
+            if isinstance(answer, list | tuple):
+                assert all(_within(part) for part in answer), (function, args)
+    assert answered > 5_000
 
 
 def test_types_that_are_shown_are_the_listed_ones() -> None:
@@ -132,8 +172,6 @@ def test_types_that_are_shown_are_the_listed_ones() -> None:
 
 
 def test_no_named_exception_catches_a_limit() -> None:
-    from workers.sandbox.language.errors import GenerationError, LimitReached
-
     for kind in (*EXCEPTIONS, GenerationError):
         assert not issubclass(LimitReached, kind)
         assert issubclass(kind, Exception)
