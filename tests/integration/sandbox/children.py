@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import psutil
 
@@ -20,27 +21,23 @@ def descendants(of: int | None = None) -> set[int]:
 
 
 def gone(pids: set[int]) -> bool:
-    """Whether none of ``pids`` exists any more, not as a zombie either, after a while."""
-    processes = []
-    for pid in pids:
-        try:
-            processes.append(psutil.Process(pid))
-        except psutil.NoSuchProcess:
-            continue
-    return not psutil.wait_procs(processes, PATIENCE)[1]
+    """Whether none of ``pids`` exists any more, nor its zombie, after a while; reaps none itself."""
+    return _soon(lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 
 def ended(pids: set[int]) -> bool:
     """Whether none of ``pids`` runs any more, after a while; whoever inherited them need not have waited."""
     processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    return _soon(lambda: not any(_runs(process) for process in processes))
+
+
+def _soon(true: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if not any(
-            process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes
-        ):
-            return True
+    while not true():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return False
+    return True
 
 
 def _runs(process: psutil.Process) -> bool:

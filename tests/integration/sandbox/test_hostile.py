@@ -32,6 +32,11 @@ def forged(expression: str) -> str:
     return FORGE.replace("{bytes}", expression)
 
 
+def call(arguments: str) -> str:
+    """A call of ``f``, which the run may call."""
+    return f"""frame(b'{{"call": "f", "args": ' + {arguments} + b', "kwargs": {{}}}}')"""
+
+
 ANSWERED = 'frame(b\'{"done": {"variables": {}, "omitted": {}, "printed": ""}}\')'
 
 HOSTILE = {
@@ -43,8 +48,8 @@ HOSTILE = {
     "a list": 'frame(b"[1]")',
     "null": 'frame(b"null")',
     "nesting beyond the parser": 'frame(b"[" * 60000)',
-    "nesting beyond the limit": 'frame(b\'{"limit": \' + b"[" * 150 + b"]" * 150 + b"}")',
-    "too many values": 'frame(b"[" + b"{" * 60000)',
+    "nesting beyond the limit": call("b'[' * 150 + b']' * 150"),
+    "too many values": call("""b'["' + b"[" * 60000 + b'"]'"""),
     "half a surrogate pair": 'frame(b\'{"call": "f", "args": ["\\\\ud800"], "kwargs": {}}\')',
     "not a number": 'frame(b\'{"call": "f", "args": [NaN], "kwargs": {}}\')',
     "an unknown message": "frame(b'{\"hello\": 1}')",
