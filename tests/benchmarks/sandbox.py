@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.percentiles import median, summary
-from tests.benchmarks.scenarios import Report, Say, Target
+from tests.benchmarks.report import Report, Say, Target
 from workers.sandbox.limits import ScriptLimits
 from workers.sandbox.process import ScriptProcesses, ScriptRequest
 

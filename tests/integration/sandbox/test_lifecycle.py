@@ -171,6 +171,26 @@ async def test_a_process_that_died_while_it_waited_costs_nobody_a_run() -> None:
         assert (await run(processes, "x = 2")).variables == {"x": 2}
 
 
+async def test_a_process_that_comes_as_its_run_is_cancelled_is_kept_for_the_next() -> None:
+    with started(language=BARE, pool=0) as processes:
+        await run(processes, "x = 1")
+        pool = processes._pool
+        taking = asyncio.create_task(pool.take())
+        await asyncio.sleep(0)
+        # Given, and not yet taken: the task goes on in the next round of the loop.
+        while pool._takers:
+            await asyncio.sleep(0)
+        assert not taking.done()
+
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+        assert len(pool._idle) == 1
+        assert (await run(processes, "x = 2")).variables == {"x": 2}
+        assert not pool._idle
+
+
 async def test_no_more_scripts_run_at_once_than_there_are_places() -> None:
     with started(language=BARE, processes=3, reserved=3) as processes:
         before = descendants()
