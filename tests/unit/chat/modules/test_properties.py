@@ -149,7 +149,7 @@ def told(before: ResolvedTemplate, outcomes: Sequence[Any]) -> Any:
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(worlds())
 async def test_the_result_does_not_depend_on_who_is_finished_first(world: World) -> None:
     first = await whole_turn(world, world.resolution(0))
@@ -157,7 +157,7 @@ async def test_the_result_does_not_depend_on_who_is_finished_first(world: World)
     assert told(*first) == told(*second)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worlds())
 async def test_each_module_runs_at_most_once_a_turn(world: World) -> None:
     resolution = world.resolution(0)
@@ -172,7 +172,7 @@ async def test_each_module_runs_at_most_once_a_turn(world: World) -> None:
     assert not asyncio.all_tasks() - {asyncio.current_task()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds())
 async def test_nothing_runs_that_is_switched_off_or_in_the_wrong_half(world: World) -> None:
     resolution = world.resolution(0)
@@ -186,7 +186,7 @@ async def test_nothing_runs_that_is_switched_off_or_in_the_wrong_half(world: Wor
     assert all(trace.output_text is not None for trace in before.modules)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds())
 async def test_variables_of_failed_modules_stay_as_they_were(world: World) -> None:
     before, outcomes = await whole_turn(world, world.resolution(0))

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from shared.schemas.template import Template
 from workers.chat.modules.module import Module, TurnModules
+from workers.chat.modules.resolver.node import Node
+from workers.chat.modules.resolver.order import limit_depth, limit_nesting, stated_order
 from workers.chat.modules.resolver.result_models import ModuleWarning, WarningType
 from workers.chat.modules.template_parser import TemplateParser
 from workers.chat.modules.trigger_matcher import ALWAYS, TriggerMatch
-
-EMPTY = Template(())
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """One module in the graph.
-
-    Attributes:
-        template: its content.
-        children: modules whose text its content shows.
-        calls: modules that its script may run.
-        left_out: references of its content that would close a circle or lie too deep: fallbacks stand there.
-        refused: what its script must not run, and why, with the path of names.
-        reached: whether a way leads to it from the persona's template or from the client's names.
-        live: whether its text is made before the answer, and its script run unless that belongs after it.
-        stage: 1 or 2: the stage in which its text is ready.
-        rank: its place in the stated order: dependencies, then priority, then name.
-    """
-
-    module: Module
-    template: Template = EMPTY
-    children: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-    left_out: set[str] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
-    reached: bool = False
-    live: bool = False
-    stage: int = 1
-    rank: int = 0
-    depth: int = 1
-    above: str | None = None
-    nesting: int = 0
-    caller: str | None = None
 
 
 class DependencyGraph:
@@ -94,7 +59,7 @@ class DependencyGraph:
         for name in [name for name in self.skipped if name in self.nodes and self.nodes[name].live]:
             del self.skipped[name]
         self._stages()
-        self.order = self._order()
+        self.order = stated_order(turn.modules, self.nodes)
 
     def trigger(self, name: str) -> TriggerMatch:
         """What became of the trigger of a module."""
@@ -274,63 +239,18 @@ class DependencyGraph:
                     edges.append((name, True))
         return edges
 
-    def _limit_depth(self, finished: list[str], roots: Iterable[str]) -> None:
-        """Take out references that lie deeper than the limit, on the longest way that leads to them.
-
-        Only those that a way from ``roots`` still leads to are reported.
-        """
-        led_to = set(roots)
-        for name in reversed(finished):
-            node = self.nodes[name]
-            if node.depth < self._max_depth:
-                for child in node.children:
-                    below = self.nodes[child]
-                    if below.depth <= node.depth:
-                        below.depth, below.above = node.depth + 1, name
-            else:
-                node.left_out.update(node.children)
-                for child in node.children if name in led_to else ():
-                    self._warn(
-                        name,
-                        WarningType.MAX_DEPTH_EXCEEDED,
-                        f"{name} refers to {child} deeper than {self._max_depth} modules in one another: "
-                        f"{' > '.join((*self._way(name), child))}. The fallback of {child} stands there.",
-                    )
-                node.children.clear()
-            if name in led_to:
-                led_to.update(node.children, node.calls)
-
     def limit_nesting(self, started: Iterable[str], limit: int) -> None:
-        """Refuse calls that nest deeper than the limit, on the longest way that leads to them.
+        """Refuse calls that nest deeper than the limit; the pipeline itself runs those ``started``."""
+        limit_nesting(self.nodes, self._finished, started, limit)
 
-        Args:
-            started: modules that the pipeline runs itself, which therefore nest in nothing.
-            limit: how deep ``run_module`` nests.
-        """
-        free = set(started)
-        for node in self.nodes.values():
-            node.nesting, node.caller = 0, None
-        for name in reversed(self._finished):
-            node = self.nodes[name]
-            for target in (*node.calls, *node.children):
-                deeper = node.nesting + (target in node.calls)
-                if deeper > limit:
-                    path = " > ".join((*self._callers(name), target))
-                    node.refused[target] = f"modules run one another at most {limit} deep: {path}"
-                elif target not in free and deeper > self.nodes[target].nesting:
-                    self.nodes[target].nesting, self.nodes[target].caller = deeper, name
-
-    def _callers(self, name: str) -> list[str]:
-        way = [name]
-        while (caller := self.nodes[way[-1]].caller) is not None:
-            way.append(caller)
-        return way[::-1]
-
-    def _way(self, name: str) -> list[str]:
-        way = [name]
-        while (above := self.nodes[way[-1]].above) is not None:
-            way.append(above)
-        return way[::-1]
+    def _limit_depth(self, finished: Sequence[str], roots: Iterable[str]) -> None:
+        for name, child, way in limit_depth(self.nodes, finished, roots, self._max_depth):
+            self._warn(
+                name,
+                WarningType.MAX_DEPTH_EXCEEDED,
+                f"{name} refers to {child} deeper than {self._max_depth} modules in one another: "
+                f"{' > '.join(way)}. The fallback of {child} stands there.",
+            )
 
     def _callable(self) -> list[str]:
         """Modules that only ``run_module`` with a computed name could run: none when no script runs."""
@@ -363,31 +283,6 @@ class DependencyGraph:
                 self.nodes[other].stage == 2 for other in (*node.children, *node.calls)
             ):
                 node.stage = 2
-
-    def _order(self) -> list[str]:
-        """The stated order: of what is free, the lowest priority, then the first name."""
-        modules = self.turn.modules
-        waits: dict[str, int] = {}
-        frees: dict[str, list[str]] = {}
-        for name, node in self.nodes.items():
-            needs = {*node.children, *node.calls}
-            if needs:
-                waits[name] = len(needs)
-                for other in needs:
-                    frees.setdefault(other, []).append(name)
-        free = [(module.priority, name) for name, module in modules.items() if name not in waits]
-        heapq.heapify(free)
-        order: list[str] = []
-        while free:
-            _, name = heapq.heappop(free)
-            if name in self.nodes:
-                self.nodes[name].rank = len(order)
-            order.append(name)
-            for other in frees.get(name, ()):
-                waits[other] -= 1
-                if not waits[other]:
-                    heapq.heappush(free, (modules[other].priority, other))
-        return order
 
     def _warn(self, name: str, kind: WarningType, message: str) -> None:
         warning = ModuleWarning(name, kind, message, 1)

@@ -168,7 +168,7 @@ class PipelineExecutor:
         other = self._runs.get(name)
         if other is None:
             if not start or module.runs_after_answer:
-                return  # What runs after the answer shows what it has stored; only the stage itself runs it.
+                return  # What runs after the answer is run by its own stage only.
             other = self._start(name, (*run.path, name), held=True)
         if name not in run.called:
             run.called.append(name)
@@ -219,7 +219,7 @@ class PipelineExecutor:
         published = self._published(name)
         if module.is_scripted and published is None:
             raise ModuleCallError("RuntimeError", f"run_module: {name} did not succeed in this turn.")
-        return CalledModule(name, self.texts.text(name, self._stage), dict(published or {}))
+        return CalledModule(name, self.texts.called_text(name, self._stage), dict(published or {}))
 
     async def _wait_for_called(self, run: Run, other: Run) -> None:
         if other.name not in run.called:

@@ -65,11 +65,13 @@ class ResolutionSession:
     def dependencies(self, name: str) -> list[str]:
         """What a module depends on, in the stated order.
 
-        After the answer contents are not shown, and modules that run then depend on one another whether they
-        have stored output or not.
+        Modules that run after the answer depend on one another, whether they have stored output or not. No
+        other module depends on them: it shows what they had stored before the turn.
         """
-        after = self.reply is not None and self.turn.modules[name].runs_after_answer
-        return self.graph.below(name, through_unstored=after)
+        modules = self.turn.modules
+        if self.reply is not None and modules[name].runs_after_answer:
+            return self.graph.below(name, through_unstored=True)
+        return [other for other in self.graph.below(name) if not modules[other].runs_after_answer]
 
     def trigger_data(self, module: Module) -> dict[str, Any]:
         """What made the module take part: pattern, matched text and its source; empty without a trigger."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.schemas.template import Piece, Reference, Text
 from workers.chat.modules.execution.simple_executor import MAX_TEXT, MISSING, SimpleModuleExecutor, shown
-from workers.chat.modules.resolver.dependency_graph import Node
+from workers.chat.modules.resolver.node import Node
 from workers.chat.modules.resolver.result_models import ModuleWarning, WarningType
 from workers.chat.modules.resolver.session_manager import ResolutionSession
 
@@ -38,6 +38,13 @@ class TemplateResolver:
         if known is None:
             known = self._texts[name] = self._make(self._session.graph.nodes[name], stage, self.text)
         return known
+
+    def called_text(self, name: str, stage: int) -> str:
+        """What ``run_module`` gives: the text of a run of this turn, be it one after the answer."""
+        node = self._session.graph.nodes[name]
+        if not node.module.runs_after_answer:
+            return self.text(name, stage)
+        return self._make(node, stage, self.text, fresh=True)
 
     def prompt(self, stage: int) -> str:
         """The persona's template after ``stage``; what a later stage makes stands there as it was written.
@@ -73,19 +80,24 @@ class TemplateResolver:
             return f"@{name}"
         return self._make(node, stage, self._text_after)
 
-    def _make(self, node: Node, stage: int, text_of: Callable[[str, int], str]) -> str:
+    def _make(
+        self, node: Node, stage: int, text_of: Callable[[str, int], str], *, fresh: bool = False
+    ) -> str:
         session, module = self._session, node.module
-        fallback = module.fallback or ""
         own: Mapping[str, Any] = {}
         if module.is_scripted:
-            published = self._published(module.name)
-            if published is None and module.runs_after_answer and module.id in session.turn.states:
-                published = session.tracker.own(module.name)
+            published: Mapping[str, Any] | None
+            if module.runs_after_answer and not fresh:
+                state = session.turn.states.get(module.id)
+                published = own = {} if state is None else state.variables
+                if state is None:
+                    return module.fallback or ""
+            else:
+                published, own = self._published(module.name), session.tracker.own(module.name)
             if published is None:
-                return fallback
+                return module.fallback or ""
             if not module.content:
                 return "\n".join(shown(value) for value in published.values())
-            own = session.tracker.own(module.name)
         if len(node.template.pieces) == 1 and isinstance(node.template.pieces[0], Text):
             return node.template.pieces[0].text
         implicit: Mapping[str, Any] | None = None

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from workers.chat.modules.resolver.dependency_graph import DependencyGraph, Node
+    from workers.chat.modules.resolver.dependency_graph import DependencyGraph
+    from workers.chat.modules.resolver.node import Node
     from workers.chat.modules.resolver.pipeline_executor import PipelineExecutor
     from workers.chat.modules.resolver.result_models import ModuleOutcome
     from workers.chat.modules.resolver.session_manager import ResolutionSession

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from workers.chat.modules.stages.base_stage import BaseStage
 
 if TYPE_CHECKING:
-    from workers.chat.modules.resolver.dependency_graph import DependencyGraph, Node
+    from workers.chat.modules.resolver.dependency_graph import DependencyGraph
+    from workers.chat.modules.resolver.node import Node
 
 
 class TemplatePreparation(BaseStage):
