@@ -279,6 +279,29 @@ async def test_after_the_answer_a_module_that_ran_before_it_gives_what_it_gave()
     assert resolution.runner.started.count("m") == 1
 
 
+async def test_after_the_answer_contents_still_show_what_was_stored_before_the_turn() -> None:
+    """Else the text would depend on whether the module that it shows has finished meanwhile."""
+    ended = asyncio.Event()
+
+    async def last(_: ScriptInputs) -> dict[str, Any]:
+        ended.set()
+        return {"x": "new"}
+
+    async def caller(inputs: ScriptInputs) -> dict[str, Any]:
+        await ended.wait()
+        return await calls("m")(inputs)  # type: ignore[return-value]
+
+    modules = [script("m", "${x} (@p)"), after("p", "${x}"), after("q", calls=("m",))]
+    resolution = Resolution({"m": publishes(), "p": last, "q": caller})
+    this_turn = turn("@m @q", *modules, states={"p": {"x": "old"}})
+    before = await resolution.before(this_turn)
+    assert before.resolved_template == "old (old) "
+    outcomes = await asyncio.wait_for(resolution.after(this_turn, changes=before.state_changes), 5)
+    change = next(outcome.change for outcome in outcomes if outcome.module_name == "q")
+    assert change is not None
+    assert change.variables["m"]["text"] == "old (old)"
+
+
 async def test_after_the_answer_a_module_that_failed_before_it_does_not_run_again() -> None:
     modules = [script("m"), after("p", calls=("m",))]
     resolution = Resolution({"m": fails(), "p": calls("m")})
