@@ -10,6 +10,8 @@ from uuid import UUID
 
 from shared.errors import ProviderTimeoutError
 from shared.jobs.messages import Reply
+from shared.jobs.states import Status
+from shared.jobs.store import FencedTransaction
 from shared.schemas.events import EventType
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
@@ -38,6 +40,8 @@ class Generated:
 
 class ScriptedHandler:
     """A handler whose every step is ordered from outside."""
+
+    along = None
 
     def __init__(self, generated: Generated) -> None:
         self.generated = generated
@@ -71,6 +75,20 @@ class ScriptedHandler:
     def partial(self, attempt: RunningAttempt) -> Reply:
         text = self.generated.texts.get((attempt.job.id, attempt.job.attempt), [])
         return Reply(content="".join(text), details={"attempt": attempt.job.attempt})
+
+    async def keep(
+        self,
+        attempt: RunningAttempt,
+        transaction: FencedTransaction,
+        status: Status,
+        message_id: UUID | None,
+    ) -> dict[str, Any]:
+        assert transaction.job.attempt == attempt.job.attempt
+        return {"state_updated": status is Status.SUCCEEDED}
+
+    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
+        assert transaction.job.answered
+        return {"modules": ["simulated"]}
 
     def forget(self, attempt: RunningAttempt) -> None:
         self.orders.pop(attempt.job.lease, None)
