@@ -22,9 +22,14 @@ from rich.console import Console
 from rich.table import Table
 
 from shared import __version__
-from tests.benchmarks.scenarios import ALL, Report
+from tests.benchmarks.bomb import bomb
+from tests.benchmarks.modules import modules
+from tests.benchmarks.report import Report
+from tests.benchmarks.sandbox import scripts
+from tests.benchmarks.scenarios import STREAMS, direct, load, through_parley
 from tests.benchmarks.stack import BenchmarkError, Stack, running_stack
 
+ALL = {**STREAMS, "modules": modules, "scripts": scripts, "bomb": bomb}
 RESULTS = Path(__file__).parent / "results"
 #: Seconds that everything may take.
 LONGEST, LONGEST_QUICK = 900, 150
@@ -134,11 +139,9 @@ def main() -> int:
 
 def warm_up(stack: Stack) -> None:
     """Imports, pools and caches are filled before anything counts."""
-    from tests.benchmarks.scenarios import _direct, _load, _parley
-
     plan = {"do": "streams", "count": 50, "tokens": 20, "model": "fake/tokens=20,tps=20,stamp=1"}
-    for make in (_direct, _parley):
-        _load(stack, make(stack, **plan, gap=0.02, timeout=30))
+    for make in (direct, through_parley):
+        load(stack, make(stack, **plan, gap=0.02, timeout=30))
 
 
 def keep(results: dict[str, Any], file: Path | None) -> None:

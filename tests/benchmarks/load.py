@@ -49,7 +49,10 @@ class Load:
 
     # Loads --------------------------------------------------------------------------------------------
     async def streams(self) -> dict[str, Any]:
-        """``count`` streams of ``tokens`` tokens, begun ``gap`` seconds apart (plus jitter, if asked for)."""
+        """``count`` streams of ``tokens`` tokens, begun ``gap`` seconds apart (plus jitter, if asked for).
+
+        ``odd`` names options that only the stream of its ``index`` has.
+        """
         streams = await self._open(self.plan["count"])
         await self._ask(streams)
         await self._wait(streams)
@@ -129,16 +132,19 @@ class Load:
         chance = random.Random(self.plan.get("seed", 1))
         due = loop.time() + 0.05
         for index, stream in enumerate(streams):
-            request = self._request(f"{mark}-{index}")
+            request = self._request(f"{mark}-{index}", index)
             await asyncio.sleep(max(due - loop.time(), 0))
             stream.ask(request)
             jitter = self.plan.get("jitter", 0.0)
             due += self.plan["gap"] * chance.uniform(1 - jitter, 1 + jitter)
 
-    def _request(self, message: str) -> bytes:
+    def _request(self, message: str, index: int) -> bytes:
         model = self.plan["model"]
         if self.parley:
             body = {"message": message, "model": model, **self.plan.get("options", {})}
+            odd = self.plan.get("odd", {})
+            if odd.get("index") == index:
+                body |= odd["options"]
             return post(self.address, "/api/chat/stream", orjson.dumps(body), self.key)
         body = {"model": model, "stream": True, "messages": [{"role": "user", "content": message}]}
         return post(self.address, "/v1/chat/completions", orjson.dumps(body))
@@ -160,7 +166,9 @@ class Load:
         first = [(s.first_at - s.asked_at) / MILLISECOND for s in streams if s.first_at]
         headers = [(s.headers_at - s.asked_at) / MILLISECOND for s in streams if s.headers_at]
         faults = [stream.fault for stream in streams if stream.fault]
+        more = {"sessions": [stream.session_id for stream in streams]} if self.plan.get("sessions") else {}
         return {
+            **more,
             "streams": len(streams),
             "tokens": sum(stream.received for stream in streams),
             "lost": sum(stream.missing(tokens) for stream in streams),

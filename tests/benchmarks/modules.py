@@ -1,6 +1,7 @@
-"""How long stages 1 and 2 take without scripts, and a long template's parse.
+"""How long stages 1 and 2 take without scripts, alone and in turns, and how long a long template is parsed.
 
-``python -m tests.benchmarks.modules [--json] [--rounds N]``; ends with 1 when a limit is missed.
+``python -m tests.benchmarks.modules [--json] [--rounds N]`` measures it without a stack; it ends with 1 when
+a limit is missed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from shared.schemas.template import parse
-from tests.benchmarks.percentiles import summary
+from tests.benchmarks.percentiles import median, summary
+from tests.benchmarks.personas import make_persona, stages
+from tests.benchmarks.report import Report, Say, Target
+from tests.benchmarks.scenarios import load, through_parley
+from tests.benchmarks.stack import Stack
 from workers.chat.modules.module import Module, TurnModules
 from workers.chat.modules.resolver import StagedModuleResolver
 from workers.chat.modules.testing import InMemoryScriptRunner
@@ -27,6 +32,12 @@ LIMITS = {
     "stages_1_and_2": {"p50": 2.0, "p99": 10.0},
     "parse_prose": {"p50": 10.0},
     "parse_references": {"p50": 10.0},
+}
+
+TOLD = {
+    "stages_1_and_2": "50 modules, alone",
+    "parse_prose": "100 KB of prose parsed",
+    "parse_references": "100 KB of references parsed",
 }
 
 
@@ -56,7 +67,8 @@ def fifty_modules() -> TurnModules:
 
 def long_template(piece: str) -> str:
     """A template of ``TEMPLATE_SIZE`` bytes out of many pieces that are not quite alike."""
-    size, pieces = 0, []
+    size = 0
+    pieces: list[str] = []
     while size < TEMPLATE_SIZE:
         pieces.append(piece.format(len(pieces) % 300))
         size += len(pieces[-1])
@@ -71,7 +83,7 @@ PROSE = (
 REFERENCES = "@module_{} "
 
 
-async def stages(rounds: int) -> list[float]:
+async def resolutions(rounds: int) -> list[float]:
     """Milliseconds of each resolution; every turn is a fresh one, as a worker has it."""
     resolver = StagedModuleResolver(InMemoryScriptRunner())
     turn = fifty_modules()
@@ -99,7 +111,7 @@ def parses(template: str, rounds: int) -> list[float]:
 
 def measure(rounds: int) -> dict[str, Any]:
     """All figures, in milliseconds, and whether they keep their limits."""
-    figures: dict[str, Any] = {"stages_1_and_2": summary(asyncio.run(stages(rounds)))}
+    figures: dict[str, Any] = {"stages_1_and_2": summary(asyncio.run(resolutions(rounds)))}
     gc.collect()
     for name, piece in (("parse_prose", PROSE), ("parse_references", REFERENCES)):
         figures[name] = summary(parses(long_template(piece), max(rounds // 10, 10)))
@@ -110,6 +122,52 @@ def measure(rounds: int) -> dict[str, Any]:
         if figures[name][part] > limit
     ]
     return figures
+
+
+def modules(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
+    """Alone: everything that stages 1 and 2 do. In turns: stage 1 as the worker's own clock has it."""
+    report = Report("modules")
+    turn = fifty_modules()
+    made = (
+        {
+            "name": module.name,
+            "content": module.content,
+            "trigger_pattern": module.trigger_pattern,
+            "priority": module.priority,
+        }
+        for module in turn.modules.values()
+    )
+    persona = make_persona(stack, "fifty modules", turn.template, made)
+    for number in range(runs):
+        run: dict[str, Any] = measure(200 if quick else 1000)
+        for way, options in (("without", {}), ("with_50", {"persona_id": persona})):
+            plan: dict[str, Any] = {"do": "streams", "count": 50 if quick else 100, "gap": 0.05, "tokens": 5}
+            plan |= {"model": "fake/tokens=5,stamp=1", "jitter": 0.5, "timeout": 60, "sessions": True}
+            result = load(stack, through_parley(stack, **plan, options=options, seed=number))
+            traced = stages(stack, result.pop("sessions"))
+            if options:
+                result["stage_1_ms"] = summary([turn_[1]["duration_ms"] for turn_ in traced.values()])
+                result["errors"] += sum(
+                    len(turn_[1]["modules"]) != MODULES or 2 in turn_ for turn_ in traced.values()
+                )
+            run[way] = result
+        report.runs.append(run)
+        first = {way: run[way]["first_token_ms"] for way in ("without", "with_50")}
+        say(
+            f"{report.name}: run {number + 1} of {runs}, alone {run['stages_1_and_2']}, in turns "
+            f"{run['with_50']['stage_1_ms']} ms | 100 KB parsed: prose {run['parse_prose']}, references "
+            f"{run['parse_references']} ms | first token {first} ms"
+        )
+    for name, limits in LIMITS.items():
+        for share, limit in limits.items():
+            measured = median([run[name][share] for run in report.runs])
+            report.targets.append(Target(f"{TOLD[name]} {share}", limit, measured))
+    for share, limit in LIMITS["stages_1_and_2"].items():
+        measured = median([run["with_50"]["stage_1_ms"].get(share, float("inf")) for run in report.runs])
+        report.targets.append(Target(f"50 modules, in turns {share}", limit, measured))
+    errors = sum(run[way]["errors"] for run in report.runs for way in ("without", "with_50"))
+    report.targets.append(Target("errors", 0, errors, ""))
+    return report
 
 
 def main() -> int:

@@ -1,47 +1,17 @@
-"""What is measured, and against what."""
+"""Streams: what is measured of them, and against what."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tests.benchmarks.percentiles import median, summary
+from tests.benchmarks.report import Report, Say, Target
 from tests.benchmarks.stack import LoadProcess, Stack, cpu_seconds, memory
 
-Say = Callable[[str], None]
 
-
-@dataclass(frozen=True)
-class Target:
-    """A promise and what was measured; ``met`` when the measured value is not above the limit."""
-
-    what: str
-    limit: float
-    measured: float | None
-    unit: str = "ms"
-
-    @property
-    def met(self) -> bool:
-        return self.measured is not None and self.measured <= self.limit
-
-
-@dataclass
-class Report:
-    """One benchmark's outcome."""
-
-    name: str
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    targets: list[Target] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        targets = [{**asdict(target), "met": target.met} for target in self.targets]
-        return {"name": self.name, "targets": targets, "runs": self.runs}
-
-
-def _load(stack: Stack, plan: dict[str, Any]) -> dict[str, Any]:
+def load(stack: Stack, plan: dict[str, Any]) -> dict[str, Any]:
     """Run a load, and count the CPU time of every process meanwhile."""
     before = {role: cpu_seconds(pid) for role, pid in stack.processes.items()}
     result = LoadProcess(plan).result()
@@ -58,11 +28,13 @@ def _load(stack: Stack, plan: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _parley(stack: Stack, **plan: Any) -> dict[str, Any]:
+def through_parley(stack: Stack, **plan: Any) -> dict[str, Any]:
+    """A plan for the load client: through Parley's gateway."""
     return {"parley": True, "port": stack.port, "key": stack.key, "fake_port": stack.fake.port, **plan}
 
 
-def _direct(stack: Stack, **plan: Any) -> dict[str, Any]:
+def direct(stack: Stack, **plan: Any) -> dict[str, Any]:
+    """A plan for the load client: through the direct proxy."""
     return {"parley": False, "port": stack.proxy_port, "fake_port": stack.fake.port, **plan}
 
 
@@ -101,14 +73,15 @@ def _streams(
         run: dict[str, Any] = {}
         # The two are measured in turn, so that whatever the machine does beside hits both.
         for way in ways:
-            make = _parley if way == "parley" else _direct
+            make = through_parley if way == "parley" else direct
             say(f"{report.name}: run {number + 1} of {runs}, {way}")
-            run[way] = _load(stack, make(stack, **plan))
+            run[way] = load(stack, make(stack, **plan))
             say("  " + _line(way, run[way]))
         report.runs.append(run)
 
 
-def _all_delivered(report: Report) -> list[Target]:
+def all_delivered(report: Report) -> list[Target]:
+    """What no run may have."""
     ways = [run["parley"] for run in report.runs]
     return [
         Target("lost tokens", 0, sum(one["lost"] for one in ways), ""),
@@ -135,7 +108,7 @@ def streams_200(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
             f"added latency {share} (direct + {more:.0f})", limit, _added(report, "parley", share)
         )
         report.targets.append(target)
-    report.targets += _all_delivered(report)
+    report.targets += all_delivered(report)
     return report
 
 
@@ -149,7 +122,7 @@ def streams_1000(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
     count, tokens = (300, 60) if quick else (1000, 150)
     ways = ("parley",) if quick else ("direct", "parley")
     _streams(stack, say, report, 1, count=count, tokens=tokens, tps=5, gap=0.025, ways=ways)
-    report.targets += _all_delivered(report)
+    report.targets += all_delivered(report)
     return report
 
 
@@ -161,17 +134,17 @@ def first_token(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
     plan |= {"jitter": 0.5, "timeout": 60}
     for number in range(runs):
         run = {}
-        for way, make in (("direct", _direct), ("parley", _parley)):
+        for way, make in (("direct", direct), ("parley", through_parley)):
             if way == "direct" and number:
                 continue
             say(f"{report.name}: run {number + 1} of {runs}, {way}")
-            run[way] = _load(stack, make(stack, **plan, seed=number))
+            run[way] = load(stack, make(stack, **plan, seed=number))
             say("  " + _line(way, run[way]))
         report.runs.append(run)
     for share, limit in (("p50", 15.0), ("p99", 40.0)):
         measured = median([run["parley"]["first_token_ms"].get(share, float("inf")) for run in report.runs])
         report.targets.append(Target(f"enqueue → first token {share}", limit, measured))
-    report.targets += _all_delivered(report)
+    report.targets += all_delivered(report)
     return report
 
 
@@ -187,14 +160,16 @@ def cancels(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
             ("before the first token, headers sent", "fake/first=100"),
             ("before the first token, no headers", "fake/first=100,headers=late"),
         ):
-            plan = _parley(stack, do="cancels", count=50, model=model, gap=0.01, cancel_gap=0.04, timeout=30)
+            plan = through_parley(
+                stack, do="cancels", count=50, model=model, gap=0.01, cancel_gap=0.04, timeout=30
+            )
             plan |= {"batches": 1 if quick or when != "streaming" else 2, "streaming": when == "streaming"}
             plan |= {
                 "redis_url": stack.valkey.url,
                 "cancel_channel": "parley:cancel",
                 "mark": f"turn {number}",
             }
-            result = _load(stack, plan)
+            result = load(stack, plan)
             run[when] = result
             errors += result["errors"]
             for origin in ("publish", "request"):
@@ -225,19 +200,19 @@ def waiting_memory(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
     model = "fake/first=100"
     # Lazily imported modules and pools belong to the process, not to a turn.
     plan = {"do": "streams", "count": 20, "tokens": 5, "model": "fake/tokens=5,stamp=1", "gap": 0.02}
-    LoadProcess(_parley(stack, **plan, timeout=30)).result()
+    LoadProcess(through_parley(stack, **plan, timeout=30)).result()
     time.sleep(2)
     pids = {role: stack.processes[role] for role in ("gateway", "worker")}
     idle = {role: memory(pid) for role, pid in pids.items()}
     stack.fake.reset()
     say(f"{report.name}: {count} turns wait for their provider")
     plan = {"do": "hold", "count": count, "tokens": 0, "model": model, "gap": 0.01, "timeout": 60}
-    load = LoadProcess(_parley(stack, **plan, options={"on_disconnect": "cancel"}))
-    ready = load.line()
+    held = LoadProcess(through_parley(stack, **plan, options={"on_disconnect": "cancel"}))
+    ready = held.line()
     time.sleep(3)
     loaded = {role: memory(pid) for role, pid in pids.items()}
-    load.tell("go on")
-    load.result()
+    held.tell("go on")
+    held.result()
     each = {
         role: {kind: round((loaded[role][kind] - idle[role][kind]) / count * 1000, 2) for kind in idle[role]}
         for role in pids
@@ -254,7 +229,7 @@ def waiting_memory(stack: Stack, say: Say, runs: int, quick: bool) -> Report:
     return report
 
 
-ALL: dict[str, Callable[[Stack, Say, int, bool], Report]] = {
+STREAMS: dict[str, Callable[[Stack, Say, int, bool], Report]] = {
     "streams-200": streams_200,
     "first-token": first_token,
     "cancel": cancels,

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.percentiles import summary
-from tests.benchmarks.scenarios import _line, _load, _parley
+from tests.benchmarks.scenarios import _line, load, through_parley
 from tests.benchmarks.stack import Stack, running_stack
 
 #: In the order in which a turn passes them; those marked * run beside the next ones.
@@ -58,9 +58,9 @@ def main() -> int:
     options = parser.parse_args()
     with running_stack(traced=True) as stack:
         plan = {"do": "streams", "tokens": 5, "model": "fake/tokens=5,stamp=1", "jitter": 0.5, "timeout": 60}
-        _load(stack, _parley(stack, **plan, count=40, gap=0.05))
+        load(stack, through_parley(stack, **plan, count=40, gap=0.05))
         known = set(times(stack))
-        result = _load(stack, _parley(stack, **plan, count=options.count, gap=options.gap))
+        result = load(stack, through_parley(stack, **plan, count=options.count, gap=options.gap))
         turns = [hops for job, hops in times(stack).items() if job not in known]
     print(_line("parley", result), file=sys.stderr)
     steps: dict[str, list[float]] = defaultdict(list)
