@@ -32,6 +32,7 @@ from workers.chat.modules.resolver.result_models import (
     StageUpdate,
     StateChange,
 )
+from workers.chat.modules.stages import MainResponse
 from workers.chat.modules.template_parser import is_plain
 from workers.chat.system_prompt_state import SystemPromptState
 from workers.jobs.commit import persist
@@ -41,7 +42,7 @@ from workers.jobs.turn_readers import SentMessages, TurnReader
 from workers.jobs.turn_scripts import ScriptWorld, TurnScripts
 from workers.jobs.turns import Turn
 from workers.providers.base.http_client import ProviderHttpClient
-from workers.providers.base.models import ChatRequest
+from workers.providers.base.models import ChatMessage, ChatRequest
 from workers.providers.factory import ProviderFactory
 from workers.sandbox.plugins.ports import Said
 from workers.sandbox.process.processes import ScriptProcesses
@@ -118,9 +119,7 @@ class TurnStages:
     def sent(self, request: ChatRequest) -> None:
         """``request`` goes to the provider: its system prompt is what modules after the answer see."""
         self._request = request
-        first = request.messages[0] if request.messages else None
-        if first is not None and first.role == "system":
-            self._prompts.set_stage_prompt(3, first.content)
+        MainResponse.sent(self._prompts, request.messages)
 
     async def keep(
         self,
@@ -282,8 +281,10 @@ class TurnStages:
             elif stage.prompt_after is not None:
                 self._prompts.set_stage_prompt(stage.stage, stage.prompt_after)
         sent = (self.trace.request or {}).get("messages") or []
-        if sent and sent[0].get("role") == "system":
-            self._prompts.set_stage_prompt(3, sent[0]["content"])
+        MainResponse.sent(
+            self._prompts,
+            [ChatMessage(role=said["role"], content=said.get("content") or "") for said in sent],
+        )
         return loaded
 
     async def _commit(self, outcome: ModuleOutcome, message_id: UUID | None, scripts: TurnScripts) -> None:
@@ -395,7 +396,8 @@ def turn_modules(rows: list[modules.TurnModule], **turn: Any) -> TurnModules:
 
 def _module(row: modules.TurnModule) -> Module:
     fields = {name: getattr(row, name) for name in Module.__dataclass_fields__}
-    return Module(**fields)
+    # Of the row's names those in the content are no calls: the resolver reads these itself.
+    return Module(**{**fields, "module_names": row.called_names})
 
 
 def _run(change: StateChange, stages: list[StageTrace]) -> ModuleRun:
