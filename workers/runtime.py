@@ -35,7 +35,7 @@ from workers.jobs.chat import ChatHandler
 from workers.jobs.keeper import Keeper
 from workers.jobs.query import QueryHandler
 from workers.jobs.runner import JobRunner
-from workers.jobs.turn_stages import StageParts
+from workers.jobs.turn_world import StageParts
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.sandbox.limits import ScriptLimits
 from workers.sandbox.process import SandboxUnavailableError, ScriptProcesses

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from shared.database.repositories import traces
 from shared.jobs.answers import stored_reply
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
-from shared.jobs.states import Status
+from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import Along, AttemptLostError, FencedTransaction
 from workers.chat.accumulator import StreamingAccumulator
 from workers.chat.turn import ANSWER_STAGE, stream_answer
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
-from workers.jobs.turn_stages import StageParts, TurnStages
+from workers.jobs.turn_stages import TurnStages
+from workers.jobs.turn_world import StageParts
 from workers.jobs.turns import Turn, brought_along, load_turn
 from workers.providers.factory import ProviderFactory
 
@@ -129,15 +131,14 @@ class ChatHandler:
         assert progress.stages is not None
         await progress.stages.after_answer(reply.content, reply.details, job.message_id)
 
-    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
-        """What the outcome tells of stages 4 and 5."""
-        progress = self._progress.get(attempt.job.lease)
-        if progress is None or progress.stages is None:
-            return {}
-        return await progress.stages.end(transaction)
+    async def keep_stages(
+        self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
+    ) -> dict[str, Any]:
+        """What the trace and the outcome tell of stages 4 and 5."""
+        return await traces.end(transaction.connection, attempt.job.id, state)
 
     def _begin(self, attempt: RunningAttempt) -> _Progress:
         progress = self._progress[attempt.job.lease] = _Progress()
         progress.turn = load_turn(attempt.job, self._parts.box, self._parts.settings)
-        progress.stages = TurnStages(self._parts, attempt, progress.turn)
+        progress.stages = TurnStages(self._parts, attempt, progress.turn, self._enter_stage)
         return progress

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from shared.errors import ValidationError
 from shared.jobs.messages import Reply
-from shared.jobs.states import Status
+from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import Along, FencedTransaction
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
 from workers.jobs.script_queries import ScriptQueries
-from workers.jobs.turn_stages import StageParts
+from workers.jobs.turn_world import StageParts
 from workers.jobs.turns import Target, load_target
 from workers.providers.base.provider_service import BaseProviderService
 from workers.providers.factory import ProviderFactory
@@ -68,7 +68,9 @@ class QueryHandler:
         """Nothing else belongs to an operation."""
         return {}
 
-    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
+    async def keep_stages(
+        self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
+    ) -> dict[str, Any]:
         """Nothing follows an operation."""
         return {}
 

@@ -23,7 +23,7 @@ from workers.jobs.running import RunningAttempt
 from workers.jobs.script_model import ScriptModels, rehearsing
 from workers.jobs.turn_readers import TurnReader
 from workers.jobs.turn_scripts import ScriptWorld, TurnScripts
-from workers.jobs.turn_stages import StageParts, make_resolver, turn_modules
+from workers.jobs.turn_world import StageParts, make_resolver, turn_modules
 from workers.jobs.turns import Target, stored_target
 from workers.sandbox.result import CompileResult, ScriptError
 
@@ -35,6 +35,7 @@ _PLACE = text(
     "SELECT persona_id, connection_id, model, active_message_id FROM conversations "
     "WHERE id = :conversation_id AND owner_id = :owner_id AND deleted_at IS NULL"
 )
+_NAMES = text("SELECT name FROM modules WHERE owner_id = :owner_id AND is_active")
 #: The conversation's connection, or the owner's default one.
 _TARGET = text(
     "SELECT *, id AS connection_id FROM connections WHERE owner_id = :owner_id "
@@ -73,10 +74,15 @@ class ScriptQueries:
         if compiled.error is not None:
             return _tested(None, None, compiled.error)
         module = _tried(asked, compiled)
+        names = (*template.names(asked.content or ""), *module.module_names)
+        if compiled.analysis is not None and "run_module" in compiled.analysis.functions:
+            # It may make up their names: a turn has them all then.
+            rows = await direct.execute(self._parts.engine, _NAMES, {"owner_id": attempt.job.owner_id})
+            names = (*names, *(row.name for row in rows))
         trial = await self._trial(
             attempt,
             text_=f"@{TRIED}",
-            names=(*template.names(asked.content or ""), *module.module_names),
+            names=names,
             persona_id=None,
             conversation_id=asked.conversation_id,
             message=asked.message,
@@ -255,7 +261,9 @@ def _tested(
         "success": fault is None,
         "resolved_content": resolved if fault is None else None,
         "outputs": {} if trace is None else trace.outputs,
+        "omitted": {} if trace is None else trace.omitted,
         "printed": "" if trace is None else trace.printed,
+        "log": [] if trace is None else [line.model_dump() for line in trace.log],
         "error": fault,
         "duration_ms": 0.0 if trace is None else trace.duration_ms,
     }

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
-from shared.database.repositories import memories, module_state, modules, traces
+from shared.database.repositories import memories, module_state, traces
 from shared.database.repositories.memories import MemoryAct
 from shared.database.repositories.module_state import ModuleRun
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
-from shared.jobs.permits import Permits
 from shared.jobs.states import Status
-from shared.jobs.store import FencedTransaction, JobStore
+from shared.jobs.store import FencedTransaction
 from shared.schemas.events import EventType
 from shared.schemas.trace import StageTrace, TurnTrace
-from shared.security.secrets import SecretBox
-from shared.settings import Settings
-from workers.chat.modules.module import Module, ModuleState, TurnModules
-from workers.chat.modules.resolver import StagedModuleResolver
 from workers.chat.modules.resolver.result_models import (
     ModuleOutcome,
     ModuleWarning,
@@ -37,15 +30,13 @@ from workers.chat.modules.template_parser import is_plain
 from workers.chat.system_prompt_state import SystemPromptState
 from workers.jobs.commit import persist
 from workers.jobs.running import RunningAttempt
-from workers.jobs.script_model import ScriptModels
-from workers.jobs.turn_readers import SentMessages, TurnReader
-from workers.jobs.turn_scripts import ScriptWorld, TurnScripts
+from workers.jobs.turn_readers import SentMessages
+from workers.jobs.turn_scripts import TurnScripts
+from workers.jobs.turn_world import StageParts, TurnWorld, load_world
 from workers.jobs.turns import Turn
-from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest
 from workers.providers.factory import ProviderFactory
 from workers.sandbox.plugins.ports import Said
-from workers.sandbox.process.processes import ScriptProcesses
 
 _TRACE = text("SELECT trace FROM turn_traces WHERE job_id = :job_id")
 _LEFT = text("SELECT module_id, stage, variables FROM module_states WHERE job_id = :job_id ORDER BY id")
@@ -57,44 +48,34 @@ _AFTER = (4, 5)
 _LABELS = {4: "thinking_after", 5: "thinking_after"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageParts:
-    """What the modules of every turn are run with."""
-
-    engine: AsyncEngine
-    store: JobStore
-    box: SecretBox
-    settings: Settings
-    client: ProviderHttpClient
-    permits: Permits
-    processes: ScriptProcesses
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """The modules of a turn, and what runs them."""
-
-    modules: TurnModules
-    reader: TurnReader
-    scripts: TurnScripts
-    resolver: StagedModuleResolver
-
-
 class TurnStages:
     """Stages 1, 2, 4 and 5 of one turn.
+
+    Args:
+        parts: what they are run with.
+        attempt: which attempt at the turn this is.
+        turn: as it was loaded.
+        enter_stage: told which stage the turn is in; returns at once.
 
     Attributes:
         trace: the turn as ``GET /api/chat/trace`` shows it.
     """
 
-    def __init__(self, parts: StageParts, attempt: RunningAttempt, turn: Turn) -> None:
+    def __init__(
+        self,
+        parts: StageParts,
+        attempt: RunningAttempt,
+        turn: Turn,
+        enter_stage: Callable[[Job, int], None],
+    ) -> None:
         job = attempt.job
+        self._enter_stage = enter_stage
         self._parts = parts
         self._attempt = attempt
         self._turn = turn
         self._requested = frozenset(job.payload.get("modules") or ())
         self._plain = is_plain(turn.template or "") and not self._requested
-        self._loaded: _Loaded | None = None
+        self._loaded: TurnWorld | None = None
         self._changes: list[StateChange] = []
         self._prompts = SystemPromptState(turn.template or "")
         self._request: ChatRequest | None = None
@@ -175,88 +156,15 @@ class TurnStages:
             async for outcome in outcomes:
                 await self._commit(outcome, message_id, loaded.scripts)
 
-    async def end(self, transaction: FencedTransaction) -> dict[str, Any]:
-        """What the turn's outcome tells of the stages after the answer; the trace is brought to its end."""
-        ran = [module.name for stage in self._stages_after() for module in stage.modules]
-        self.trace.post_response = "done"
-        if not self._plain:
-            await self._put_trace(transaction, self._attempt.job)
-        return {"modules": ran, "state_updated": self._updated}
-
     # ------------------------------------------------------------------------------------------------------
-    async def _load(self) -> _Loaded:
-        """The modules that the turn may need, with their state, and what their scripts run in."""
-        job, turn, parts = self._attempt.job, self._turn, self._parts
-        persona_id = job.payload.get("persona_id")
-        rows = await direct.execute(
-            parts.engine,
-            modules.TURN_MODULES,
-            modules.turn_parameters(
-                job.owner_id,
-                names=sorted(self._requested),
-                persona_id=None if persona_id is None else UUID(persona_id),
-                conversation_id=job.conversation_id,
-                leaf=job.user_message_id,
-            ),
-        )
-        loaded = turn_modules(
-            [modules.TurnModule.from_row(row) for row in rows],
-            template=turn.template or "",
-            user_message=turn.user_message,
-            requested=self._requested,
-            implicit={
-                "conversation_id": None if job.conversation_id is None else str(job.conversation_id),
-                "persona_id": persona_id,
-            },
-        )
-        reader = self._read_by(persona_id)
-        models = ScriptModels(
-            engine=parts.engine,
-            box=parts.box,
-            settings=parts.settings,
-            client=parts.client,
-            permits=parts.permits,
-            owner_id=job.owner_id,
-            lease=job.lease,
-            confirm=self._attempt.confirm,
-            target=turn.target,
-            model=turn.model,
-        )
-        world = ScriptWorld(
-            owner_id=job.owner_id,
-            conversation_id=job.conversation_id,
-            persona_id=persona_id,
-            reader=reader,
-            models=models.counting,
-            controls=turn.controls,
-        )
-        scripts = TurnScripts(parts.processes, world)
-        resolver = make_resolver(scripts, parts.settings, self._warn, self._on_stage)
-        self._loaded = _Loaded(loaded, reader, scripts, resolver)
+    async def _load(self) -> TurnWorld:
+        self._loaded = await load_world(self._parts, self._attempt, self._turn, self._warn, self._on_stage)
         return self._loaded
 
-    def _read_by(self, persona_id: str | None) -> TurnReader:
-        job, turn = self._attempt.job, self._turn
-        place: dict[str, Any] = {
-            "owner_id": job.owner_id,
-            "conversation_id": job.conversation_id,
-            "persona_id": persona_id,
-            "leaf": job.user_message_id,
-            "target": turn.target,
-            "model": turn.model,
-        }
-        if "messages" not in job.payload:
-            return TurnReader(self._parts.engine, **place)
-        sent = [
-            Said(id=str(UUID(int=number)), role=said.role, content=said.content, created_at=job.created_at)
-            for number, said in enumerate((*turn.history, *turn.newest))
-            if said.role != "system"
-        ]
-        return SentMessages(self._parts.engine, sent, **place)
-
-    async def _restore(self) -> _Loaded:
+    async def _restore(self) -> TurnWorld:
         """An earlier attempt stored the answer: what it knew and left is read back."""
         loaded = await self._load()
+        loaded.reader.memory_leaf = self._attempt.job.message_id
         async with direct.begin(self._parts.engine) as connection:
             trace = connection.later(_TRACE, {"job_id": self._attempt.job.id})
             left = connection.later(_LEFT, {"job_id": self._attempt.job.id})
@@ -367,37 +275,10 @@ class TurnStages:
             "modules": list(update.modules),
         }
         self._attempt.emit(EventType.STAGE_UPDATE, data)
-        if update.state == "finished" and update.stage not in _AFTER and self._loaded is not None:
+        if update.state == "started":
+            self._enter_stage(self._attempt.job, update.stage)
+        elif self._loaded is not None:
             self._loaded.scripts.settle(update.modules)
-
-
-def make_resolver(scripts: TurnScripts, settings: Settings, warn: Any, on_stage: Any) -> StagedModuleResolver:
-    """A resolver as the settings want it."""
-    return StagedModuleResolver(
-        scripts,
-        max_depth=settings.module_depth,
-        max_nesting=settings.script_nesting,
-        trigger_timeout=settings.trigger_timeout,
-        warn=warn,
-        on_stage=on_stage,
-    )
-
-
-def turn_modules(rows: list[modules.TurnModule], **turn: Any) -> TurnModules:
-    """The modules of a turn, out of what Postgres keeps of them."""
-    return TurnModules(
-        modules={row.name: _module(row) for row in rows},
-        states={
-            row.id: ModuleState(row.variables, row.executed_at) for row in rows if row.variables is not None
-        },
-        **turn,
-    )
-
-
-def _module(row: modules.TurnModule) -> Module:
-    fields = {name: getattr(row, name) for name in Module.__dataclass_fields__}
-    # Of the row's names those in the content are no calls: the resolver reads these itself.
-    return Module(**{**fields, "module_names": row.called_names})
 
 
 def _run(change: StateChange, stages: list[StageTrace]) -> ModuleRun:
