@@ -10,6 +10,11 @@ from shared.schemas import template
 from shared.schemas.template import Template
 from shared.schemas.templates import TemplateProblem, TemplateValidated
 
+#: So many problems are told; who mends them hears of the next.
+MAX_PROBLEMS = 100
+#: So many references from module to module are followed: each takes time of the event loop.
+MAX_EDGES = 10_000
+
 
 def check_template(text: str, modules: Mapping[str, Module], max_depth: int) -> TemplateValidated:
     """What is right and wrong with a template.
@@ -43,8 +48,13 @@ class _Walk:
     problems: list[TemplateProblem] = field(default_factory=list)
     #: What each module's content refers to, circles left out; dependencies come first.
     contents: dict[str, list[str]] = field(default_factory=dict)
+    edges_left: int = MAX_EDGES
+    #: What is gone through: a name in the template.
+    root: str = ""
 
     def __post_init__(self) -> None:
+        self.source = self.template.source
+        self.firsts = {reference.name: reference.at for reference in reversed(self.template.references)}
         for misspelt in self.template.misspelt:
             message = (
                 f"@{misspelt.text} is no reference: {misspelt.reason}; write \\@ for an @ that begins none"
@@ -56,6 +66,7 @@ class _Walk:
         self._check_depth()
 
     def _visit(self, root: str) -> None:
+        self.root = root
         path: dict[str, Iterator[tuple[str, bool]]] = {root: self._edges(root)}
         shown: dict[str, list[str]] = {root: []}
         while path:
@@ -78,11 +89,18 @@ class _Walk:
 
     def _edges(self, name: str) -> Iterator[tuple[str, bool]]:
         """What a module leads to, and whether its content does or its script."""
+        if not self.edges_left:
+            return
         module = self.modules[name]
-        for other in template.names(module.content or ""):
-            yield other, True
-        for other in (module.script_analysis or {}).get("module_names", ()):
-            yield other, False
+        edges = [(other, True) for other in template.names(module.content or "")]
+        edges += [(other, False) for other in (module.script_analysis or {}).get("module_names", ())]
+        for edge in edges:
+            if not self.edges_left:
+                message = f"modules refer to one another more than {MAX_EDGES} times; a turn follows no more"
+                self._tell("too_many_references", message, list(dict.fromkeys([self.root, name])))
+                return
+            self.edges_left -= 1
+            yield edge
 
     def _leads_on(self, path: list[str], name: str) -> bool:
         """Whether there is an active module of the name; tells when there is none."""
@@ -109,9 +127,9 @@ class _Walk:
                     ways[child] = way
 
     def _tell(self, kind: str, message: str, path: list[str], at: int | None = None) -> None:
-        if at is None:
-            at = next(reference.at for reference in self.template.references if reference.name == path[0])
-        _, line, column = self.template.position(at)
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
+        _, line, column = template.position(self.source, self.firsts[path[0]] if at is None else at)
         self.problems.append(
             TemplateProblem.model_validate(
                 {

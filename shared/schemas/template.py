@@ -135,8 +135,12 @@ class Template:
 
     def position(self, at: int) -> Position:
         """Line and column of an offset."""
-        source = self.source
-        return Position(at, source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at))
+        return position(self.source, at)
+
+
+def position(source: str, at: int) -> Position:
+    """Line and column of an offset in ``source``."""
+    return Position(at, source.count("\n", 0, at) + 1, at - source.rfind("\n", 0, at))
 
 
 def parse(text: str) -> Template:

@@ -53,7 +53,12 @@ class TemplateProblem(Wire):
     """
 
     type: Literal[
-        "module_not_found", "module_inactive", "invalid_name", "circular_dependency", "max_depth_exceeded"
+        "module_not_found",
+        "module_inactive",
+        "invalid_name",
+        "circular_dependency",
+        "max_depth_exceeded",
+        "too_many_references",
     ]
     message: str
     name: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from gateway.template_check import check_template
+from gateway.template_check import MAX_EDGES, MAX_PROBLEMS, check_template
 from shared.database.models import Module
 from shared.schemas.templates import TemplateValidated
 
@@ -93,3 +94,30 @@ def test_a_chain_of_thousands_ends() -> None:
         "circular_dependency",
         "max_depth_exceeded",
     }
+
+
+def names(count: int) -> list[str]:
+    return [f"m{number}" for number in range(count)]
+
+
+def test_thousands_of_unknown_names_hold_up_nobody() -> None:
+    template = "".join(f"@{name}" for name in names(30_000))
+    began = time.process_time()
+    told = checked(template)
+    assert time.process_time() - began < 2
+    assert len(told.missing_modules) == 30_000
+    assert len(told.problems) == MAX_PROBLEMS
+
+
+def test_modules_that_all_name_each_other_hold_up_nobody() -> None:
+    content = "".join(f"@{name}" for name in names(300))
+    began = time.process_time()
+    told = checked(content, **dict.fromkeys(names(300), content))
+    assert time.process_time() - began < 2
+    assert len(told.problems) == MAX_PROBLEMS
+
+
+def test_references_that_are_not_followed_are_told() -> None:
+    content = "".join(f"@{name}" for name in names(MAX_EDGES + 1)) + "@end"
+    told = checked("@first", first=content, **dict.fromkeys([*names(MAX_EDGES + 1), "end"], "text"))
+    assert problems(told) == [("too_many_references", "first")]

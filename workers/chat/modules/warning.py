@@ -17,6 +17,10 @@ class WarningType(StrEnum):
     CIRCULAR_DEPENDENCY = "circular_dependency"
     #: Modules lie in one another deeper than the limit.
     MAX_DEPTH_EXCEEDED = "max_depth_exceeded"
+    #: The modules of the turn refer to one another more often than is followed.
+    TOO_MANY_REFERENCES = "too_many_references"
+    #: There are more warnings than are told.
+    MORE_WARNINGS = "more_warnings"
     #: A text would have made the whole longer than the limit; it was left out.
     TEXT_TOO_LONG = "text_too_long"
     #: The client named a module that is not ON_DEMAND.

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from shared.schemas.template import position
 from workers.chat.modules.module import Module, TurnModules
 from workers.chat.modules.resolver.node import Node
 from workers.chat.modules.resolver.order import limit_depth, limit_nesting, stated_order
 from workers.chat.modules.resolver.result_models import ModuleWarning, WarningType
 from workers.chat.modules.template_parser import TemplateParser
 from workers.chat.modules.trigger_matcher import ALWAYS, TriggerMatch
+
+#: So many warnings tell of one graph; what more there are is counted.
+MAX_WARNINGS = 50
+#: So many references from module to module are followed in one turn: each takes time of the event loop.
+MAX_EDGES = 10_000
+#: Names that a message shows of a path.
+_SHOWN = 20
 
 
 class DependencyGraph:
@@ -45,6 +53,10 @@ class DependencyGraph:
         self._max_depth = max_depth
         self._parser = parser or TemplateParser()
         self._unknown: set[str] = set()
+        self._untold = 0
+        self._edges_left = MAX_EDGES
+        #: Of the persona's template (None) and of contents: the text, and where each name first stands in it.
+        self._places: dict[str | None, tuple[str, dict[str, int]]] = {}
         self._finished: list[str] = []  # dependencies first
         self.template = self._parser.parse(turn.template)
         self.roots = self._roots()
@@ -60,6 +72,9 @@ class DependencyGraph:
             del self.skipped[name]
         self._stages()
         self.order = stated_order(turn.modules, self.nodes)
+        if self._untold:
+            message = f"{self._untold} more warnings about references are left out; correct those told first."
+            self.warnings.append(ModuleWarning(None, WarningType.MORE_WARNINGS, message, 1))
 
     def trigger(self, name: str) -> TriggerMatch:
         """What became of the trigger of a module."""
@@ -143,10 +158,10 @@ class DependencyGraph:
         module = self.turn.modules.get(name)
         if module is None and name not in self._unknown:
             self._unknown.add(name)
+            if self._is_full():
+                return None
             where = "the persona's template" if referrer is None else f"the content of {referrer}"
-            template = self.template if referrer is None else self.nodes[referrer].template
-            at = next(reference.at for reference in template.references if reference.name == name)
-            _, line, column = template.position(at)
+            line, column = self._place(name, referrer)
             self._warn(
                 name,
                 WarningType.MODULE_NOT_FOUND,
@@ -155,6 +170,16 @@ class DependencyGraph:
             )
         return module
 
+    def _place(self, name: str, referrer: str | None) -> tuple[int, int]:
+        """Line and column of the first reference to ``name``."""
+        if referrer not in self._places:
+            template = self.template if referrer is None else self.nodes[referrer].template
+            firsts = {reference.name: reference.at for reference in reversed(template.references)}
+            self._places[referrer] = template.source, firsts
+        source, firsts = self._places[referrer]
+        _, line, column = position(source, firsts[name])
+        return line, column
+
     def _skip(self, module: Module) -> None:
         self.skipped[module.name] = "trigger" if module.is_active else "inactive"
         self._judge_trigger(module)
@@ -162,9 +187,8 @@ class DependencyGraph:
     def _judge_trigger(self, module: Module) -> None:
         if module.name not in self.triggers:
             return
-        self.warnings += [
-            warning for warning in self.trigger_warnings(module, 1) if warning not in self.warnings
-        ]
+        for warning in self.trigger_warnings(module, 1):
+            self._add(warning)
 
     def trigger_warnings(self, module: Module, stage: int) -> list[ModuleWarning]:
         """What is wrong with the trigger of a module."""
@@ -237,7 +261,26 @@ class DependencyGraph:
                 module = self.turn.modules.get(name)
                 if module is not None and module.is_active:
                     edges.append((name, True))
-        return edges
+        followed, beyond = edges[: self._edges_left], edges[self._edges_left :]
+        self._edges_left -= len(followed)
+        if beyond:
+            self._leave_out(node, beyond, quiet)
+        return followed
+
+    def _leave_out(self, node: Node, edges: Iterable[tuple[str, bool]], quiet: bool) -> None:
+        """Edges over the limit are not followed."""
+        for name, by_call in edges:
+            if by_call:
+                node.refused[name] = f"the modules of a turn name one another more than {MAX_EDGES} times"
+            else:
+                node.left_out.add(name)
+        if not quiet:
+            self._warn(
+                node.module.name,
+                WarningType.TOO_MANY_REFERENCES,
+                f"The modules of this turn refer to one another more than {MAX_EDGES} times. References of "
+                f"{node.module.name} beyond that are not followed, and fallbacks stand there.",
+            )
 
     def limit_nesting(self, started: Iterable[str], limit: int) -> None:
         """Refuse calls that nest deeper than the limit; the pipeline itself runs those ``started``."""
@@ -285,11 +328,22 @@ class DependencyGraph:
                 node.stage = 2
 
     def _warn(self, name: str, kind: WarningType, message: str) -> None:
-        warning = ModuleWarning(name, kind, message, 1)
-        if warning not in self.warnings:
+        self._add(ModuleWarning(name, kind, message, 1))
+
+    def _add(self, warning: ModuleWarning) -> None:
+        if warning not in self.warnings and not self._is_full():
             self.warnings.append(warning)
+
+    def _is_full(self) -> bool:
+        """Whether there is no room for another warning, which then is only counted."""
+        full = len(self.warnings) >= MAX_WARNINGS
+        self._untold += full
+        return full
 
 
 def _circle(path: list[str], target: str) -> str:
     """The names of a circle, from where it is closed round to there again."""
-    return " > ".join((*path[path.index(target) :], target))
+    circle = [*path[path.index(target) :], target]
+    if len(circle) > _SHOWN:
+        circle[_SHOWN // 2 : -_SHOWN // 2] = ["…"]
+    return " > ".join(circle)

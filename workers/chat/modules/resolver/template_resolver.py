@@ -30,6 +30,8 @@ class TemplateResolver:
         self._session = session
         self._published = published
         self._texts: dict[str, str] = {}
+        #: By name and stage, of what a later stage completes.
+        self._unfinished: dict[tuple[str, int], str] = {}
         self._simple = SimpleModuleExecutor()
 
     def text(self, name: str, stage: int) -> str:
@@ -78,7 +80,11 @@ class TemplateResolver:
         module = node.module
         if module.is_scripted and not module.runs_after_answer:
             return f"@{name}"
-        return self._make(node, stage, self._text_after)
+        # Made once, too: contents that show one another several times would be gone through ever more often.
+        text = self._unfinished.get((name, stage))
+        if text is None:
+            text = self._unfinished[name, stage] = self._make(node, stage, self._text_after)
+        return text
 
     def _make(
         self, node: Node, stage: int, text_of: Callable[[str, int], str], *, fresh: bool = False
