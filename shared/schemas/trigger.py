@@ -18,6 +18,9 @@ MAX_PATTERN = 500
 _SPECIAL = frozenset("\\^$.*+?{}[]()")
 #: How often a pattern may say that something is repeated, all counts multiplied: each time is compiled.
 MAX_REPEATS = 10_000
+#: Characters that a pattern would have with its repetitions written out: what compiling takes time and memory
+#: for, in the service that saves it and in every worker that keeps it.
+MAX_COMPILED = 20_000
 _REPEATS = re.compile(r"\{\s*(\d{1,9})")
 
 
@@ -60,8 +63,14 @@ def compile_trigger(pattern: str) -> regex.Pattern[str]:
     Raises:
         ValueError: it is none.
     """
-    if math.prod(int(count) or 1 for count in _REPEATS.findall(pattern)) > MAX_REPEATS:
+    repeats = math.prod(int(count) or 1 for count in _REPEATS.findall(pattern))
+    if repeats > MAX_REPEATS:
         raise ValueError(f"repeats something more than {MAX_REPEATS} times; use smaller counts, or + and *")
+    if repeats > 1 and repeats * len(pattern) > MAX_COMPILED:
+        raise ValueError(
+            f"would have {repeats * len(pattern)} characters with its repetitions written out, and "
+            f"{MAX_COMPILED} are the most; use smaller counts, or + and *"
+        )
     try:
         return regex.compile(pattern, regex.IGNORECASE)
     except regex.error as error:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from time import perf_counter
 
 import regex
 
@@ -16,6 +17,11 @@ from workers.chat.modules.module import Module
 INLINE = 0.001
 #: Texts longer than this are searched in a thread at once: some scans do not look at the clock.
 INLINE_LENGTH = 10_000
+#: All triggers of a turn together may search so many times as long as one; those that come later count as not
+#: having ended in time.
+TOGETHER = 20
+#: Seconds of searching after which others get their turn.
+_BREATH = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +64,26 @@ class TriggerMatcher:
         """
         found: dict[str, TriggerMatch] = {}
         folded: list[tuple[str, str]] | None = None
+        left, breath = self._timeout * TOGETHER, perf_counter()
         for module in modules:
             pattern = module.trigger_pattern
             if pattern is None or is_always(pattern):
                 continue
+            if left <= 0:
+                found[module.name] = TriggerMatch(False, timed_out=True)
+                continue
+            began = perf_counter()
+            if began - breath > _BREATH:
+                await asyncio.sleep(0)
+                breath = began = perf_counter()
             words, search, invalid = _compiled(pattern)
             if search is not None:
                 found[module.name] = await self._search(search, texts)
-                continue
-            if folded is None:
-                folded = [(source, text.casefold()) for source, text in texts.items()]
-            found[module.name] = _find(words, folded, invalid)
+            else:
+                if folded is None:
+                    folded = [(source, text.casefold()) for source, text in texts.items()]
+                found[module.name] = _find(words, folded, invalid)
+            left -= perf_counter() - began
         return found
 
     async def _search(self, pattern: regex.Pattern[str], texts: Mapping[str, str]) -> TriggerMatch:
@@ -100,7 +115,7 @@ def _find(words: Sequence[str], texts: Sequence[tuple[str, str]], invalid: str |
     return TriggerMatch(False, invalid=invalid)
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _compiled(pattern: str) -> tuple[tuple[str, ...], regex.Pattern[str] | None, str | None]:
     """The words to look for, or the expression to search, and what is wrong with it."""
     words = keywords(pattern)

@@ -6,13 +6,14 @@ import asyncio
 import inspect
 import re
 import sys
+import time
 from uuid import uuid4
 
 import pytest
 
 from shared.schemas.trigger import MAX_PATTERN, check_trigger, is_always
 from workers.chat.modules.module import Module
-from workers.chat.modules.trigger_matcher import TriggerMatch, TriggerMatcher
+from workers.chat.modules.trigger_matcher import TOGETHER, TriggerMatch, TriggerMatcher
 
 #: Takes longer than anybody waits, on a text of its own kind.
 ENDLESS = "(a|aa)+$"
@@ -125,3 +126,24 @@ def test_a_pattern_nested_too_deep_is_refused() -> None:
             check_trigger("(" * 249 + "a" + ")" * 249)
     finally:
         sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize("pattern", ["(?:" + "(a)" * 160 + "){9999}", "(?:" + "a?" * 200 + "){99}"])
+def test_a_pattern_that_would_be_huge_when_compiled_is_refused_at_once(pattern: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ValueError, match="written out"):
+        check_trigger(pattern)
+    assert time.process_time() - began < 0.1
+
+
+async def test_triggers_that_take_long_are_stopped_together() -> None:
+    timeout, many = 0.02, 10 * TOGETHER
+    modules = [
+        Module(id=uuid4(), name=f"m{n}", trigger_pattern=f"{ENDLESS}{'x' * (n % 3)}") for n in range(many)
+    ]
+    late = Module(id=uuid4(), name="late", trigger_pattern="word")
+    began = time.perf_counter()
+    found = await TriggerMatcher(timeout).match([*modules, late], {"user_message": ENDLESS_TEXT})
+    assert time.perf_counter() - began < timeout * many / 2
+    assert set(found.values()) == {TriggerMatch(False, timed_out=True)}
+    assert len(found) == many + 1
