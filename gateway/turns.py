@@ -176,7 +176,9 @@ class OpenTurn:
         async for batch in self.events():
             for entry in batch:
                 if entry.type == EventType.WARNING:
-                    warnings.append(entry.payload())
+                    # An attempt that was tried again warns again.
+                    if (warning := entry.payload()) not in warnings:
+                        warnings.append(warning)
                 elif entry.type in {EventType.DONE, EventType.CANCELLED, EventType.ERROR}:
                     return await self._stored(warnings)
         raise ShuttingDownError(
@@ -212,4 +214,5 @@ class OpenTurn:
 
     async def _cancel_if_alone(self) -> None:
         if not await self._state.jobs.hub.watched_elsewhere(self.job.id):
-            await self._state.jobs.canceller.cancel(self.job.id)
+            # Stages 4 and 5 do not need the client: they end as those of any other turn.
+            await self._state.jobs.canceller.cancel(self.job.id, unless_answered=True)

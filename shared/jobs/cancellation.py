@@ -7,6 +7,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from sqlalchemy import text
 
 from shared.database import direct
 from shared.jobs.closing import Closer
@@ -19,6 +20,10 @@ from shared.jobs.store import JobStore
 log = logging.getLogger(__name__)
 
 _MARK = statement("mark_cancelled")
+_MARK_UNANSWERED = text(
+    "UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()) "
+    "WHERE id = :job_id AND phase <> 'ended' AND status <> 'succeeded' RETURNING *"
+)
 
 
 def cancel_channel(namespace: str) -> str:
@@ -36,14 +41,19 @@ class Canceller:
         self._closer = closer
         self._channel = cancel_channel(namespace)
 
-    async def cancel(self, job_id: UUID) -> Job | None:
+    async def cancel(self, job_id: UUID, *, unless_answered: bool = False) -> Job | None:
         """Cancel a job: at once when nobody holds it, else by telling its holder.
 
+        Args:
+            job_id: the job.
+            unless_answered: leave it alone when its answer is stored and only stages 4 and 5 are left.
+
         Returns:
-            The job as it is afterwards; ``None`` when it had ended before. A job that is held may still be
-            stored as succeeded: the commit of its outcome decides.
+            The job as it is afterwards; ``None`` when it had ended before, or was left alone. A job that is
+            held may still be stored as succeeded: the commit of its outcome decides.
         """
-        row = (await direct.execute(self._store.engine, _MARK, {"job_id": job_id})).mappings().first()
+        mark = _MARK_UNANSWERED if unless_answered else _MARK
+        row = (await direct.execute(self._store.engine, mark, {"job_id": job_id})).mappings().first()
         if row is None:
             return None
         job = Job.from_row(row)

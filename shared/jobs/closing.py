@@ -9,6 +9,7 @@ from uuid import uuid4
 import orjson
 from redis.exceptions import RedisError
 
+from shared.database.repositories import traces
 from shared.jobs.answers import stored_reply
 from shared.jobs.event_data import (
     CANCELLED_DETAILS,
@@ -24,7 +25,14 @@ from shared.jobs.finish import Finished, finish, finish_post_response
 from shared.jobs.job import Job
 from shared.jobs.statements import statement
 from shared.jobs.states import Phase, PostResponse, Status
-from shared.jobs.store import Activated, AttemptLostError, JobStore, activate_next, lock_conversation
+from shared.jobs.store import (
+    Activated,
+    AttemptLostError,
+    FencedTransaction,
+    JobStore,
+    activate_next,
+    lock_conversation,
+)
 from shared.jobs.transcript import Transcript
 from shared.jobs.wakeups import Wakeups
 from shared.schemas.events import EventId, EventType
@@ -72,8 +80,12 @@ class Closer:
             if job.answered:
                 state = PostResponse.CANCELLED if status is Status.CANCELLED else PostResponse.FAILED
                 rewrite = not earlier.done
+
+                async def keep(transaction: FencedTransaction, *_: Any) -> dict[str, Any]:
+                    return await traces.end(transaction.connection, job.id, state)
+
                 finished = await finish_post_response(
-                    self._store, job, state=state, next_seq=1 + (3 if rewrite else 0)
+                    self._store, job, state=state, next_seq=1 + (3 if rewrite else 0), keep=keep
                 )
                 await self._tell_answered(finished, rewrite)
             else:

@@ -60,7 +60,7 @@ MODULES: list[dict[str, Any]] = [
         "type": "advanced",
         "execution_context": "POST_RESPONSE",
         "script": (
-            "feeling = ctx.reflect('Say how you feel, in a word.', role='user', max_tokens=6, temperature=0)\n"
+            "feeling = ctx.reflect('Say how you feel in a word.', role='user', max_tokens=6, temperature=0)\n"
             "seen = ctx.get_variable('answers')"
         ),
         "content": "You feel: ${feeling}",

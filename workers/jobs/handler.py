@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from shared.jobs.messages import Reply
-from shared.jobs.states import Status
+from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import Along, FencedTransaction
 from workers.jobs.running import RunningAttempt
 
@@ -46,8 +46,10 @@ class Handler(Protocol):
     ) -> dict[str, Any]:
         """Write what belongs to the outcome, within its transaction; returns what the outcome tells of it."""
 
-    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
-        """The same at the end of the stages after the answer."""
+    async def keep_stages(
+        self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
+    ) -> dict[str, Any]:
+        """The same at the end of the stages after the answer, which came to ``state``."""
 
     def forget(self, attempt: RunningAttempt) -> None:
         """The attempt is over."""

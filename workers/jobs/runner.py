@@ -273,7 +273,7 @@ class JobRunner:
         await attempt.stream.flush(self._settings.flush_timeout)
 
         async def keep(transaction: FencedTransaction, *_: Any) -> dict[str, Any]:
-            return await handler.keep_stages(attempt, transaction)
+            return await handler.keep_stages(attempt, transaction, state)
 
         async def write() -> Finished:
             return await finish_post_response(

@@ -60,6 +60,7 @@ class TurnReader:
         conversation_id: the conversation, if one is kept.
         persona_id: the persona, if there is one.
         leaf: the newest message of the branch: the user's, and the assistant's once that is stored.
+            Memories are those that were there before the turn, unless :attr:`memory_leaf` is moved too.
         target: what answers the turn.
         model: the turn's model.
     """
@@ -82,6 +83,7 @@ class TurnReader:
         self._target = target
         self._model = model
         self.leaf = leaf
+        self.memory_leaf = leaf
 
     # The messages of the branch ---------------------------------------------------------------------------
     async def count(self) -> int:
@@ -158,7 +160,7 @@ class TurnReader:
         return (await self._memory()).remembered
 
     async def _memory(self) -> BranchMemory:
-        place = {"conversation_id": self._conversation_id, "leaf": self.leaf}
+        place = {"conversation_id": self._conversation_id, "leaf": self.memory_leaf}
         rows = await read(self._engine, BRANCH_MEMORIES, place)
         return BranchMemory.from_rows(rows.all())
 

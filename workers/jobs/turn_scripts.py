@@ -61,6 +61,7 @@ class TurnScripts:
         self._calls = ModelCalls()
         self._memories = Memories(world.reader)
         self._written: dict[str, MemoryChanges] = {}
+        self._taken: list[MemoryChanges] = []
 
     async def run(self, module: Module, inputs: ScriptInputs) -> ScriptExecutionResult:
         """Run the script of ``module``; its variables are what it published, and over that what it set."""
@@ -89,15 +90,18 @@ class TurnScripts:
 
     def settle(self, names: Iterable[str]) -> None:
         """A stage has ended: take over what its modules, in the stated order, did to the memories."""
+        for changes in self._taken:
+            self._memories.apply(changes)
+        self._taken.clear()
         for name in names:
             self._memories.apply(self._written.pop(name, MemoryChanges()))
         for name in sorted(self._written):
             self._memories.apply(self._written.pop(name))
 
     def take_memories(self, name: str) -> list[MemoryAct]:
-        """What one module did to the memories, to be committed with it; later modules see it."""
+        """What one module did to the memories, to be committed with it; the next stage sees it."""
         changes = self._written.pop(name, MemoryChanges())
-        self._memories.apply(changes)
+        self._taken.append(changes)
         return acts(changes)
 
     @property

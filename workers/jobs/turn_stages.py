@@ -45,6 +45,8 @@ _RECORDED = text(
 )
 #: Stages after the answer.
 _AFTER = (4, 5)
+#: What the outcome tells of an answer that was not finished.
+_ENDS = {Status.CANCELLED: {"finish_reason": "cancelled"}, Status.FAILED: {"finish_reason": "error"}}
 _LABELS = {4: "thinking_after", 5: "thinking_after"}
 
 
@@ -80,7 +82,6 @@ class TurnStages:
         self._prompts = SystemPromptState(turn.template or "")
         self._request: ChatRequest | None = None
         self._done: set[UUID] = set()
-        self._updated = False
         self.trace = TurnTrace(session_id=str(job.id), attempt=job.attempt)
 
     # Before the answer ------------------------------------------------------------------------------------
@@ -113,18 +114,19 @@ class TurnStages:
         job = self._attempt.job
         acts = [] if self._loaded is None else self._loaded.scripts.memories
         runs = [_run(change, self.trace.stages) for change in self._changes]
-        good = status is Status.SUCCEEDED or message_id is not None
-        if good and status is not Status.FAILED:
+        kept = status is Status.SUCCEEDED or (message_id is not None and status is not Status.FAILED)
+        if kept:
             await self._record(transaction, job, message_id, runs, acts)
-            self._updated = bool(runs or acts)
         if self._request is not None:
             provider = ProviderFactory.create_provider(self._turn.target.provider, self._parts.client)
             self.trace.request = provider.build_request(self._request)
-        self.trace.response = dict(reply.details)
+        self.trace.response = {**reply.details, **_ENDS.get(status, {})}
         if status is Status.SUCCEEDED:
             self.trace.post_response = "pending" if await self.left(reply.content) else "done"
         await self._put_trace(transaction, job)
-        return {"state_updated": True} if self._updated else {}
+        # Without a conversation only what belongs to the persona has a place.
+        lasting = job.conversation_id is not None or any(one.scope == "persona" for one in self._changes)
+        return {"state_updated": True} if kept and lasting and (runs or acts) else {}
 
     # After the answer -------------------------------------------------------------------------------------
     async def left(self, reply: str) -> bool:
@@ -173,7 +175,6 @@ class TurnStages:
             module = by_id.get(row.module_id)
             if module is None:
                 continue
-            self._updated = True
             self._changes.append(
                 StateChange(module.id, module.name, module.state_scope, row.stage, row.variables)
             )
@@ -216,7 +217,6 @@ class TurnStages:
         if outcome.change is not None:
             self._changes.append(outcome.change)
         self._done.add(outcome.module_id)
-        self._updated = self._updated or bool(runs or acts)
 
     async def _record(
         self,

@@ -20,6 +20,14 @@ _PUT = text(
     "ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, trace = excluded.trace, "
     "updated_at = clock_timestamp() WHERE turn_traces.attempt <= excluded.attempt"
 )
+_END = text(
+    "UPDATE turn_traces t SET trace = jsonb_set(t.trace, '{post_response}', to_jsonb(CAST(:state AS text))), "
+    "updated_at = clock_timestamp() WHERE t.job_id = :job_id "
+    "RETURNING jsonb_path_query_array(t.trace, '$.stages[*] ? (@.stage > 3).modules[*].name') AS modules, "
+    "EXISTS (SELECT FROM module_states s WHERE s.job_id = t.job_id) "
+    "OR EXISTS (SELECT FROM jobs j JOIN memories m USING (conversation_id) "
+    "WHERE j.id = t.job_id AND m.job_id = t.job_id) AS state_updated"
+)
 
 
 async def put(
@@ -43,5 +51,14 @@ async def get(session: AsyncSession, owner_id: uuid.UUID, job_id: uuid.UUID) -> 
         select(TurnTrace.trace).where(TurnTrace.job_id == job_id, TurnTrace.owner_id == owner_id)
     )
     if found is None:
-        raise TraceNotFoundError
+        raise TraceNotFoundError("The turn has no trace; it is written together with the answer.")
     return found
+
+
+async def end(connection: Connection, job_id: uuid.UUID, state: str) -> dict[str, Any]:
+    """Keep what became of the stages after the answer; gives what the turn's outcome tells of them.
+
+    That is ``modules``, the names of those that ran, and ``state_updated``; nothing when there is no trace.
+    """
+    row = (await connection.execute(_END, {"job_id": job_id, "state": state})).mappings().first()
+    return {} if row is None else dict(row)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.errors import ProviderTimeoutError
 from shared.jobs.messages import Reply
-from shared.jobs.states import Status
+from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import FencedTransaction
 from shared.schemas.events import EventType
 from workers.jobs.handler import Work
@@ -86,7 +86,9 @@ class ScriptedHandler:
         assert transaction.job.attempt == attempt.job.attempt
         return {"state_updated": status is Status.SUCCEEDED}
 
-    async def keep_stages(self, attempt: RunningAttempt, transaction: FencedTransaction) -> dict[str, Any]:
+    async def keep_stages(
+        self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
+    ) -> dict[str, Any]:
         assert transaction.job.answered
         return {"modules": ["simulated"]}
 

@@ -31,10 +31,11 @@ class StreamingHandler:
             if warning in self.warnings:
                 continue
             self.warnings.append(warning)
+            # Not its message: what a script failed with may hold what was said.
             log.warning(
                 "Module %s: %s",
                 warning.module_name,
-                warning.message,
+                warning.warning_type.value,
                 extra={"warning_type": warning.warning_type.value, "stage": warning.stage},
             )
             self._warn(warning)
