@@ -17,6 +17,7 @@ from starlette.responses import Response
 from shared.errors import NotReadyError, ParleyError, ValidationError
 from shared.schemas.connection import field_path
 from shared.schemas.problem import PROBLEM_TYPE, problem
+from shared.schemas.template import MAX_NAME, NAME_PATTERN
 
 _OPENAI_TYPES = {
     400: "invalid_request_error",
@@ -187,6 +188,11 @@ def _invalid(faults: Sequence[Mapping[str, Any]]) -> ParleyError:
             message = "is not a field of this request"
         elif fault["type"] == "missing":
             message = "is missing"
+        elif fault["type"] == "too_long" and fault["ctx"]["field_type"] == "Value":
+            most, length = fault["ctx"]["max_length"], fault["ctx"]["actual_length"]
+            message = f"must have at most {most} characters, and has {length}"
+        elif fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == NAME_PATTERN:
+            message = f"must be a small letter and up to {MAX_NAME - 1} more of a-z, 0-9 and _"
         errors.append({"field": field, "message": message})
     first = errors[0]
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from gateway.problems import WhileReadingError
+from gateway.problems import WhileReadingError, is_openai
 from shared.errors import ValidationError
 from shared.schemas.nesting import MAX_REQUEST_DEPTH, too_deep
 from shared.schemas.text import storable
 
 _NUL = b"\\u0000"
+#: Characters of a parameter's name that an answer repeats.
+MAX_SHOWN = 100
 
 
 class StrictRequest(Request):
@@ -40,13 +43,16 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that is given a :class:`StrictRequest`."""
+    """A route that is given a :class:`StrictRequest`, and that knows every parameter of its query."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of this route."""
         handler = super().get_route_handler()
+        known = frozenset(_query_parameters(self.dependant))
 
         async def handle(request: Request) -> Response:
+            if not is_openai(request.scope["path"]):
+                _refuse_unknown(request, known)
             return await handler(StrictRequest(request.scope, request.receive))
 
         return handle
@@ -55,6 +61,24 @@ class StrictRoute(APIRoute):
 def make_router(prefix: str, tag: str) -> APIRouter:
     """A router for a resource; each router of the gateway is made here."""
     return APIRouter(prefix=prefix, tags=[tag], route_class=StrictRoute)
+
+
+def _query_parameters(dependant: Dependant) -> Iterator[str]:
+    """The names of the parameters that a route and what it depends on take from the query."""
+    for field in dependant.query_params:
+        yield field.alias
+    for inner in dependant.dependencies:
+        yield from _query_parameters(inner)
+
+
+def _refuse_unknown(request: Request, known: frozenset[str]) -> None:
+    """A misspelt parameter would be lost, and an import that was to be tried out be made."""
+    for name in request.query_params:
+        if name not in known:
+            there = f"there are {', '.join(sorted(known))}" if known else "there are none here"
+            message = f"is no query parameter of this request; {there}"
+            shown = name[:MAX_SHOWN]
+            raise ValidationError(f"{shown}: {message}", errors=[{"field": shown, "message": message}])
 
 
 def _refuse(field: str, message: str) -> NoReturn:

@@ -31,6 +31,10 @@ def chat(
         str | None, typer.Option(help="Name or id of a provider connection.", show_default=False)
     ] = None,
     model: Annotated[str | None, typer.Option(help="A model of the connection.", show_default=False)] = None,
+    module: Annotated[
+        list[str] | None,
+        typer.Option(help="An ON_DEMAND module to run in each turn; may be repeated.", show_default=False),
+    ] = None,
     no_stream: Annotated[
         bool, typer.Option("--no-stream", help="Print the answer when it is complete.")
     ] = False,
@@ -60,6 +64,8 @@ def chat(
         settings["model"] = model
     if conversation:
         settings["conversation_id"] = conversation
+    if module:
+        settings["modules"] = module
     turn = Turn(api, settings)
     run = send if no_stream or as_json else stream
     if message is not None:

@@ -14,7 +14,7 @@ from deploy.cli.data_dir import DataDirOption, chosen
 from deploy.cli.users import JsonOption
 from deploy.exit_codes import ExitCode
 
-app = typer.Typer(help="Personas as files.", no_args_is_help=True)
+app = typer.Typer(help="Personas: listed, and as files.", no_args_is_help=True)
 
 _MEDIA_TYPES = {
     ".json": "application/json",
@@ -29,6 +29,19 @@ class Format(StrEnum):
 
     JSON = "json"
     YAML = "yaml"
+
+
+@app.command("list")
+def list_personas(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+    """List the personas."""
+    from deploy.cli.access import open_api
+
+    personas = open_api(chosen(data_dir)).all("/api/personas")
+    if as_json:
+        typer.echo(json.dumps(personas, indent=2))
+        return
+    for persona in personas:
+        typer.echo(f"{persona['id']}  {persona['name']}" + ("" if persona["is_active"] else "  (inactive)"))
 
 
 @app.command("export")
@@ -56,7 +69,12 @@ def export(
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    file.write_bytes(content)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{file} cannot be written: {error.strerror}", param_hint="--file"
+        ) from error
     typer.echo(f"{file}: {found['name']}", err=True)
 
 
@@ -86,16 +104,22 @@ def import_(
     and --rename is not given.
     """
     from deploy.cli.access import open_api
+    from deploy.cli.api import ApiError
 
     api = open_api(chosen(data_dir))
     media_type = _MEDIA_TYPES.get(file.suffix.lower(), "application/octet-stream")
     query = f"dry_run={str(dry_run).lower()}&rename={str(rename).lower()}"
-    report: dict[str, Any] = api.call(
-        "POST",
-        f"/api/personas/import?{query}",
-        file.read_bytes(),
-        headers={"Content-Type": media_type},
-    )
+    try:
+        report: dict[str, Any] = api.call(
+            "POST",
+            f"/api/personas/import?{query}",
+            file.read_bytes(),
+            headers={"Content-Type": media_type},
+        )
+    except ApiError as error:
+        if error.code == "name_taken" and not rename:
+            typer.echo("parley: with --rename, what has a name that is taken gets a free one", err=True)
+        raise
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from shared.schemas.template import Reference, parse
 
-_NAME_LITERAL = re.compile(r"""[rRuU]?(?P<quote>'''|\"""|'|")(?P<name>[a-z][a-z0-9_]{0,49})(?P=quote)""")
+_NAME_LITERAL = re.compile(r"""[rRuU]?(?P<quote>'''|\"""|'|")@?(?P<name>[a-z][a-z0-9_]{0,49})(?P=quote)""")
 
 
 class UnfollowedNameError(ValueError):

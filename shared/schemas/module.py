@@ -12,10 +12,11 @@ from shared.schemas.base import Wire
 from shared.schemas.persona import MAX_TEMPLATE, Description
 from shared.schemas.template import NAME_PATTERN
 from shared.schemas.text import JsonObject, Text
+from shared.schemas.trace import LoggedLine
 from shared.schemas.trigger import MAX_PATTERN, check_trigger
 
-#: Longest script, in characters.
-MAX_SCRIPT = 200_000
+#: Longest script, in characters: what the compiler of scripts takes.
+MAX_SCRIPT = 100_000
 #: Priorities lie between this and its negative.
 MAX_PRIORITY = 1_000_000
 
@@ -136,12 +137,17 @@ class ScriptFault(Wire):
 
 
 class ScriptTested(Wire):
-    """What a script did; ``outputs`` holds every published variable by name, ``duration_ms`` is wall time."""
+    """What a script did; ``outputs`` holds every published variable by name, ``duration_ms`` is wall time.
+
+    ``omitted`` has the names whose values JSON cannot hold, with the reason; ``log`` is what ``ctx.log`` left.
+    """
 
     success: bool
     resolved_content: str | None
     outputs: dict[str, Any]
+    omitted: dict[str, str]
     printed: str
+    log: list[LoggedLine]
     error: ScriptFault | None
     duration_ms: float
 

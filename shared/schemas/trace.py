@@ -34,16 +34,25 @@ class TracedError(Wire):
     column: int | None = None
 
 
+class LoggedLine(Wire):
+    """A line that a script left by ``ctx.log``."""
+
+    level: str
+    message: str
+
+
 class ModuleTrace(Wire):
     """One module in one stage.
 
     Attributes:
         inputs: the module's variables before it ran, and what its trigger matched.
         outputs: what this run published.
+        omitted: names that it could not publish, since JSON has no such values, and why.
         output_text: what stands in the place of its references; ``None`` after the answer.
         variables: the module's variables afterwards.
         duration_ms: of the script; of the rendering for a module without one.
         calls: ``ctx`` functions called.
+        log: what the script left by ``ctx.log``, in order.
         skipped: why it was not run, when it was not: ``trigger``, ``inactive``, ``not_requested``,
             ``no_state`` (it runs after the answer and never has), ``stored`` (its stored output was taken).
         called_by: the module whose script ran it by ``run_module``.
@@ -54,6 +63,7 @@ class ModuleTrace(Wire):
     stage: int
     inputs: dict[str, Any] = Field(default_factory=dict)
     outputs: dict[str, Any] = Field(default_factory=dict)
+    omitted: dict[str, str] = Field(default_factory=dict)
     output_text: str | None = None
     variables: dict[str, Any] = Field(default_factory=dict)
     warnings: list[TracedWarning] = Field(default_factory=list)
@@ -61,6 +71,7 @@ class ModuleTrace(Wire):
     tokens: TracedTokens = Field(default_factory=TracedTokens)
     calls: int = 0
     printed: str = ""
+    log: list[LoggedLine] = Field(default_factory=list)
     error: TracedError | None = None
     skipped: str | None = None
     called_by: str | None = None

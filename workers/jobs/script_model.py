@@ -140,11 +140,19 @@ class ScriptModel:
 
     async def reflect(self, call: ReflectCall) -> str:
         """The model's text under the turn's prompt, after the reply where there is one."""
-        messages = [ChatMessage(role="system", content=call.prompt)] if call.prompt.strip() else []
-        if call.reply is not None:
-            messages.append(ChatMessage(role="assistant", content=call.reply))
-        messages.append(ChatMessage(role=call.role, content=call.instructions))
-        return await self._models.call(call, messages, self._tokens)
+        return await self._models.call(call, reflection(call), self._tokens)
+
+
+def reflection(call: ReflectCall) -> list[ChatMessage]:
+    """The messages of a reflection: the prompt, the reply where there is one, and the instructions."""
+    messages = [ChatMessage(role="system", content=call.prompt)] if call.prompt.strip() else []
+    asked = call.instructions
+    if call.reply is not None and call.role == "assistant":
+        # One message: some servers refuse a second one of the assistant at the end.
+        asked = f"{call.reply}\n\n{asked}"
+    elif call.reply is not None:
+        messages.append(ChatMessage(role="assistant", content=call.reply))
+    return [*messages, ChatMessage(role=call.role, content=asked)]
 
 
 def _fitting(target: Target, controls: ChatControls, explicit: frozenset[str]) -> ChatControls:

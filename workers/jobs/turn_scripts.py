@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.database.repositories.memories import MemoryAct
 from shared.schemas.controls import ChatControls
+from shared.schemas.trace import LoggedLine
 from workers.chat.modules.module import Module
 from workers.chat.modules.runner import ModuleCallError, ScriptInputs, TokenCount
 from workers.jobs.turn_readers import TurnReader
@@ -121,6 +122,10 @@ class TurnScripts:
                 raise CallError(error.type, error.message) from error
             return ModuleOutput(text=called.text, variables=called.variables)
 
+        def log_line(entry: LogEntry) -> None:
+            inputs.log.append(LoggedLine(level=entry.level, message=entry.message))
+            _log(entry)
+
         return PluginContext(
             module_name=module.name,
             module_id=str(module.id),
@@ -134,7 +139,7 @@ class TurnScripts:
             ai=None if world.models is None else world.models(inputs.tokens),
             session_controls=world.controls,
             run_module=run_module,
-            log=_log,
+            log=log_line,
             prompts=inputs.prompt_state.get_all_stages(),
             visible_prompt=inputs.prompt_state.get_prompt_for_stage(inputs.stage),
             reply=inputs.reply,

@@ -60,6 +60,7 @@ def test_a_taken_name_fails_unless_it_may_change(ann: StackUser, tmp_path: Path)
     taken = command.run("personas", "import", str(card), check=False)
     assert taken.returncode == ExitCode.FAILED
     assert "persona.name: is taken" in taken.stderr
+    assert "--rename" in taken.stderr
     renamed = command.run("personas", "import", str(card), "--rename")
     assert renamed.stdout == "renamed   persona  Mirel -> Mirel (2)\n"
 
@@ -76,3 +77,32 @@ def test_what_is_no_persona_is_told(ann: StackUser, tmp_path: Path) -> None:
     unknown = command.run("personas", "export", "Nobody", check=False)
     assert unknown.returncode == ExitCode.FAILED
     assert "Nobody" in unknown.stderr
+    ann.persona("Mia", "Be kind.")
+    nowhere = command.run(
+        "personas", "export", "Mia", "--file", str(tmp_path / "no" / "mia.yaml"), check=False
+    )
+    assert nowhere.returncode == ExitCode.USAGE
+    assert "cannot be written" in nowhere.stderr
+    assert "Traceback" not in nowhere.stderr
+
+
+def test_personas_are_listed(ann: StackUser, tmp_path: Path) -> None:
+    made = ann.persona("Mia", "Be kind.")
+    command = parley(ann, tmp_path)
+    assert f"{made['id']}  Mia\n" in command.run("personas", "list").stdout
+    listed = json.loads(command.run("personas", "list", "--json").stdout)
+    assert made["id"] in [persona["id"] for persona in listed]
+
+
+def test_a_module_runs_on_demand_in_a_chat(stack: Stack, ann: StackUser, tmp_path: Path) -> None:
+    ann.connect()
+    module = {"name": "asked", "type": "advanced", "execution_context": "ON_DEMAND", "script": "x = 'ran'"}
+    ann.post("/api/modules", json=module)
+    ann.persona("Mia", "<@asked>")
+    command = parley(ann, tmp_path)
+    told = command.run("chat", "Hi", "--persona", "Mia", "--module", "asked", "--json").stdout
+    trace = ann.get(f"/api/chat/trace/{json.loads(told)['session_id']}")
+    assert trace["request"]["messages"][0]["content"] == "<ran>"
+    refused = command.run("chat", "Hi", "--module", "nobody", check=False)
+    assert refused.returncode == ExitCode.FAILED
+    assert "nobody" in refused.stderr

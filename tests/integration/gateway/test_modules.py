@@ -85,7 +85,7 @@ async def test_names_that_can_be_referred_to(ada: User, name: str) -> None:
         ({"is_active": None}, "is_active"),
         ({"script": "x = 1"}, "script"),
         ({"type": "advanced"}, "script"),
-        ({"type": "advanced", "script": "x" * 200_001}, "script"),
+        ({"type": "advanced", "script": "x" * 100_001}, "script"),
         ({"requires_ai_inference": True}, "requires_ai_inference"),
     ],
 )
@@ -287,7 +287,7 @@ async def test_a_script_is_tried(stack: Stack, user: StackUser) -> None:
             assert answer.status_code == 200, answer.text
             told: dict[str, Any] = answer.json()
             assert told.keys() == {
-                "success", "resolved_content", "outputs", "printed", "error", "duration_ms",
+                "success", "resolved_content", "outputs", "omitted", "printed", "log", "error", "duration_ms",
             }  # fmt: skip
             return told
 
@@ -300,6 +300,10 @@ async def test_a_script_is_tried(stack: Stack, user: StackUser) -> None:
         assert told["printed"] == "counted\n"
         assert told["error"] is None
         assert told["duration_ms"] > 0
+        told = await tried(script="ctx.log('seen')\nctx.log([1], 'warning')\nkept = {1, 2}")
+        assert told["log"] == [{"level": "info", "message": "seen"}, {"level": "warning", "message": "[1]"}]
+        assert told["outputs"] == {}
+        assert "sorted" in told["omitted"]["kept"]
         failed = await tried(script="x = 1\n1 / 0")
         assert failed["success"] is False
         assert failed["error"]["type"] == "ZeroDivisionError"
@@ -307,6 +311,28 @@ async def test_a_script_is_tried(stack: Stack, user: StackUser) -> None:
         torn = await tried(script="x = (")
         assert torn["success"] is False
         assert torn["error"]["line"] == 1
+
+
+async def test_a_script_that_is_tried_runs_any_module_as_in_a_turn(stack: Stack, user: StackUser) -> None:
+    for name in ("first", "second"):
+        user.post("/api/modules", json={"name": name, "content": f"the {name}"})
+    script = """
+texts = [ctx.run_module(name)["text"] for name in ("fir" + "st", "@second")]
+try:
+    ctx.run_module("th" + "ird")
+except LookupError as error:
+    missing = str(error)
+try:
+    ctx.get_message_count(conversation_id="another")
+except PermissionError as error:
+    refused = str(error)
+"""
+    async with user.http() as http:
+        told = (await http.post("/api/modules/test-script", json={"script": script})).json()
+    assert told["success"] is True, told
+    assert told["outputs"]["texts"] == ["the first", "the second"]
+    assert "third" in told["outputs"]["missing"]
+    assert "get_message_count" in told["outputs"]["refused"]
 
 
 async def test_a_script_is_tried_against_a_conversation_of_the_callers(stack: Stack, user: StackUser) -> None:

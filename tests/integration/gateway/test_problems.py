@@ -107,6 +107,35 @@ async def test_wrong_fields_are_named(ada: User, body: dict[str, Any], field: st
 @pytest.mark.parametrize(
     ("body", "message"),
     [
+        ({"name": "Mood"}, "name: must be a small letter and up to 49 more of a-z, 0-9 and _"),
+        (
+            {"name": "m", "content": "x" * 200_001},
+            "content: must have at most 200000 characters, and has 200001",
+        ),
+    ],
+)
+async def test_limits_are_told_in_words(ada: User, body: dict[str, Any], message: str) -> None:
+    document = problem(await ada.http.post("/api/modules", json=body), 422, "validation_error")
+    assert document["detail"] == message
+
+
+async def test_a_misspelt_query_parameter_is_refused_and_nothing_is_made(ada: User) -> None:
+    body = {"format": "parley.persona", "persona": {"name": "Mia", "template": "Be kind."}}
+    refused = await ada.http.post("/api/personas/import?dryrun=true", json=body)
+    document = problem(refused, 422, "validation_error")
+    assert fields(document) == {"dryrun"}
+    assert "dry_run" in document["detail"]
+    assert "Mia" not in [one["name"] for one in (await ada.http.get("/api/personas")).json()["items"]]
+    assert fields(problem(await ada.http.get("/api/users/me?x=1"), 422, "validation_error")) == {"x"}
+
+
+async def test_under_v1_a_misspelt_query_parameter_is_ignored(ada: User) -> None:
+    assert (await ada.http.get("/v1/models?x=1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
         ({"provider": "ollama"}, "provider and provider_settings go together"),
         ({"parent_message_id": str(uuid.uuid4())}, "parent_message_id needs conversation_id"),
     ],

@@ -154,6 +154,23 @@ async def test_a_template_is_resolved_and_every_stage_is_shown(stack: Stack, use
         assert (await http.get("/api/jobs")).json()["items"] == []
 
 
+async def test_a_reference_in_the_content_of_a_script_is_no_call_of_it(stack: Stack, user: StackUser) -> None:
+    for module in (
+        {"name": "round", "script": "a = 1", "content": "1 @again"},
+        {"name": "again", "script": "a = 2", "content": "2 @round"},
+        {"name": "asking", "script": "a = generate('x')", "content": "${a}", "trigger_pattern": "zebra"},
+        {"name": "shown", "script": "b = 1", "content": "${b} @asking"},
+    ):
+        user.post("/api/modules", json={"type": "advanced", **module})
+    body = {"template": "@round @shown", "message": "Hello"}
+    async with user.http() as http:
+        told = (await http.post("/api/templates/resolve", json=body)).json()
+    assert told["resolved_template"] == "1 2  1 "
+    assert [one["message"].partition(",")[0] for one in told["warnings"]] == ["again refers to round"]
+    # What it refers to takes no part, so it need not wait for the stage of model calls.
+    assert [stage["stage"] for stage in told["stages"]] == [1]
+
+
 async def test_a_module_runs_on_demand_in_the_turn_that_asks_for_it(stack: Stack, user: StackUser) -> None:
     module = {"name": "asked", "type": "advanced", "execution_context": "ON_DEMAND", "script": "x = 'ran'"}
     user.post("/api/modules", json=module)

@@ -53,7 +53,7 @@ x = ctx.run_module("memory") + ctx.run_module(  # why
 y = await ctx.run_module(name="a"); z = ctx . run_module ("""a"""), ctx.run_module(r"b")
 other("memory"); d = {"memory": memory}; ctx.run_module("memory_x"); ctx.run_module(memory, "a")
 ctx.run_module("a" + "b"), ctx.run_module("a" "b"), ctx.run_module("a" if x else "b"), run_module["a"]
-run_module("é" if ctx.run_module("a") else "a")
+run_module("é" if ctx.run_module("a") else "a"), ctx.run_module("@memory")
 '''
 
 RENAMED = '''
@@ -65,7 +65,7 @@ x = ctx.run_module("memory_2") + ctx.run_module(  # why
 y = await ctx.run_module(name="a_2"); z = ctx . run_module ("""a_2"""), ctx.run_module(r"a")
 other("memory"); d = {"memory": memory}; ctx.run_module("memory_x"); ctx.run_module(memory, "a")
 ctx.run_module("a" + "b"), ctx.run_module("a" "b"), ctx.run_module("a" if x else "b"), run_module["a"]
-run_module("é" if ctx.run_module("a_2") else "a")
+run_module("é" if ctx.run_module("a_2") else "a"), ctx.run_module("@memory_2")
 '''
 
 

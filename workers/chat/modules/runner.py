@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from shared.schemas.trace import LoggedLine
 from workers.chat.modules.module import Module
 from workers.chat.system_prompt_state import SystemPromptState
 from workers.sandbox.result import ScriptExecutionResult
@@ -64,6 +65,7 @@ class ScriptInputs:
         run_module: runs a module for ``ctx.run_module``, once a turn however often it is called.
             Raises :class:`ModuleCallError`.
         tokens: where the runner counts the tokens of model calls.
+        log: where the runner puts what the script leaves by ``ctx.log``.
     """
 
     stage: int
@@ -75,6 +77,7 @@ class ScriptInputs:
     reply: str | None = None
     nesting: int = 0
     tokens: TokenCount = field(default_factory=TokenCount)
+    log: list[LoggedLine] = field(default_factory=list)
 
 
 class ScriptRunner(Protocol):

@@ -21,6 +21,7 @@ EXCEPTIONS: tuple[type[Exception], ...] = (
     NotImplementedError,
     OSError,
     OverflowError,
+    PermissionError,
     RecursionError,
     RuntimeError,
     StopIteration,

@@ -38,7 +38,7 @@ class Facade:
         except KeyError:
             reason = _ABSENT.get((self._name, name), "it is not available to scripts")
             raise AttributeError(
-                f"{self._name}.{name}: {reason}; there are {', '.join(sorted(self._members))}"
+                f"{self._name}.{name}: {reason}; available: {', '.join(sorted(self._members))}"
             ) from None
 
     def __repr__(self) -> str:
@@ -152,7 +152,7 @@ class Imports:
         """
         make = _MEMBERS.get(module)
         if make is None:
-            raise ImportError(f"the module {module!r} is not available: there are {', '.join(MODULE_NAMES)}")
+            raise ImportError(f"the module {module!r} is not available; available: {', '.join(MODULE_NAMES)}")
         facade = self._facades.get(module)
         if facade is None:
             facade = self._facades[module] = Facade(module, make())

@@ -21,7 +21,7 @@ Tokens = frozenset[Token]
 _NONE: Tokens = frozenset()
 _CTX: Token = ("ctx", None)
 _MADE: Token = ("made", None)
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
+_NAME = re.compile(r"@?[a-z][a-z0-9_]{0,49}")
 _PASSES = 12
 #: Builtins that look at a function without calling it.
 _LOOK_ONLY = frozenset(words("print isinstance issubclass hasattr callable str repr bool type len"))
@@ -334,7 +334,7 @@ class _Flow:
         self.calls.functions.add(name)
         if name == "run_module":
             given = args[0] if args else named.get("name", _NONE)
-            self.calls.module_names.update(what for kind, what in given if kind == "text")
+            self.calls.module_names.update(what.removeprefix("@") for kind, what in given if kind == "text")
 
     def _pass(self, function: Any, args: list[Tokens], named: dict[str, Tokens]) -> None:
         scope = self._scopes.get(function)

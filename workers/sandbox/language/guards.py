@@ -181,3 +181,8 @@ def name_of(thing: Any) -> str:
 
 
 _CAUGHT = frozenset({*EXCEPTIONS, GenerationError})
+
+# Python's own messages (a wrong number of arguments) call functions by these names.
+type_of.__qualname__ = "type"
+get_attribute_or.__qualname__ = "getattr"
+has_attribute.__qualname__ = "hasattr"

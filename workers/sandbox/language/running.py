@@ -12,10 +12,10 @@ from typing import Any
 from workers.sandbox.language.compiler import SCRIPT_FILE
 from workers.sandbox.language.context import Call, Context
 from workers.sandbox.language.errors import LimitReached
-from workers.sandbox.language.facades import Imports
+from workers.sandbox.language.facades import Facade, Imports
 from workers.sandbox.language.names import starting_names
 from workers.sandbox.language.output import Printed
-from workers.sandbox.language.values import NotPlain, is_json_type, plain, storable
+from workers.sandbox.language.values import NotPlain, plain, storable
 
 _MESSAGE_LIMIT = 2_000
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -87,7 +87,7 @@ def _published(
     omitted: dict[str, str] = {}
     room = printed.room
     for name, value in scope.items():
-        if name.startswith("_") or (name in imported and imported[name] is value) or not is_json_type(value):
+        if name.startswith("_") or (name in imported and imported[name] is value) or _is_tool(value):
             continue
         try:
             variables[name] = plain(value, f"the variable {name}")
@@ -99,6 +99,11 @@ def _published(
             printed.exceeded = True
             raise LimitReached(printed.message())
     return variables, omitted
+
+
+def _is_tool(value: object) -> bool:
+    """Whether a value is there to work with, and nobody would take it for something to keep."""
+    return callable(value) or type(value) in (Context, Facade)
 
 
 def _size(value: Any) -> int:

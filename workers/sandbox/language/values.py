@@ -29,14 +29,6 @@ _MAPPINGS = frozenset({dict, Record, OrderedDict, defaultdict, Counter})
 _SEQUENCES = frozenset({list, tuple, deque})
 
 
-def is_json_type(value: object) -> bool:
-    """Whether a top-level name with this value is published."""
-    kind = type(value)
-    if kind in _MAPPINGS or kind in _SEQUENCES or value is None:
-        return True
-    return kind in (str, int, float, bool) or is_named_tuple(value)
-
-
 def is_named_tuple(value: object) -> bool:
     """Whether the value's class was made by `collections.namedtuple`."""
     kind = type(value)

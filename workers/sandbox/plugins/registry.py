@@ -10,7 +10,8 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -217,6 +218,8 @@ def _type(annotation: Any) -> str:
         return "None"
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(map(_type, get_args(annotation)))
     return inspect.formatannotation(annotation).replace("typing.", "")
 
 

@@ -92,11 +92,12 @@ def test_functions_and_modules_and_imports_are_listed_sorted() -> None:
         "import re\nfrom math import pi\n"
         "ctx.set_variable('a', ctx.get_message_count())\n"
         "ctx.run_module('mood')\nname = 'weather'\nctx.run_module(name=name)\n"
+        "ctx.run_module('@plans')\n"
         "for other in ['diary', 'Not A Name']:\n    ctx.run_module(other)\n"
     )
     analysis = compile_script(source).analysis
     assert analysis.functions == ("get_message_count", "run_module", "set_variable")
-    assert analysis.module_names == ("diary", "mood", "weather")
+    assert analysis.module_names == ("diary", "mood", "plans", "weather")
     assert analysis.imports == ("math", "re")
     assert analysis.has_loops
     assert not analysis.has_conditionals

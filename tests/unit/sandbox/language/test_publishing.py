@@ -79,6 +79,26 @@ def test_values_that_json_cannot_hold_are_left_out_with_the_reason(expression: s
     assert reason in outcome.omitted["bad"]
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("{1, 2}", "sorted"),
+        ("b'ab'", "bytes"),
+        ("datetime.datetime(2026, 1, 2)", "str("),
+        ("(part for part in 'ab')", "generator"),
+    ],
+)
+def test_what_somebody_may_have_wanted_to_keep_is_left_out_with_the_reason(value: str, reason: str) -> None:
+    outcome = run_here(f"import datetime\nkept = {value}")
+    assert outcome.variables == {}
+    assert reason in outcome.omitted["kept"]
+
+
+def test_what_a_script_works_with_is_left_out_without_a_word() -> None:
+    outcome = run_here("import math\nm = math\nc = ctx\nf = len\ng = lambda: 1\nclass A:\n    pass\nk = A")
+    assert (outcome.variables, outcome.omitted) == ({}, {})
+
+
 def test_cycles_and_deep_nests_are_left_out() -> None:
     source = (
         "a = []\na.append(a)\nd = {}\nd['d'] = d\nok = [[[]]]\n"

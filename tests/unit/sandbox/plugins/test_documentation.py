@@ -31,6 +31,12 @@ def test_the_list_has_the_shape_of_the_wire() -> None:
     assert listed.total_count == len(plugin_registry().names())
 
 
+def test_types_are_written_for_people() -> None:
+    types = [parameter.type for info in plugin_registry().describe() for parameter in info.parameters]
+    assert "int | None" in types
+    assert not [type_ for type_ in types if "Annotated" in type_ or "Optional" in type_ or "Field" in type_]
+
+
 def test_a_file_that_differs_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert documentation.main(["--check"], tmp_path) == 1
     assert "scripts/plugin-docs" in capsys.readouterr().err

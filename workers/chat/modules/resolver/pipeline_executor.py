@@ -14,7 +14,7 @@ from workers.chat.modules.execution.script_executor import Execution, ScriptModu
 from workers.chat.modules.resolver.result_models import ModuleOutcome, ModuleWarning, StateChange
 from workers.chat.modules.resolver.session_manager import ResolutionSession
 from workers.chat.modules.resolver.template_resolver import TemplateResolver
-from workers.chat.modules.runner import CalledModule, ModuleCallError, ScriptInputs, ScriptRunner, TokenCount
+from workers.chat.modules.runner import CalledModule, ModuleCallError, ScriptInputs, ScriptRunner
 
 
 @dataclass(slots=True, eq=False)
@@ -154,7 +154,7 @@ class PipelineExecutor:
             change = session.tracker.apply(module, stage, run.published)
         warnings = () if execution.warning is None else (execution.warning,)
         session.told.warn(warnings)
-        trace = _trace(run, execution, inputs.tokens, elapsed, warnings)
+        trace = _trace(run, execution, inputs, elapsed, warnings)
         trace.id, trace.stage = str(module.id), stage
         trace.inputs = {"variables": dict(before), "trigger": trigger}
         trace.variables = dict(session.tracker.own(name))
@@ -278,7 +278,7 @@ class PipelineExecutor:
 def _trace(
     run: Run,
     execution: Execution,
-    tokens: TokenCount,
+    inputs: ScriptInputs,
     elapsed: float,
     warnings: Sequence[ModuleWarning],
 ) -> ModuleTrace:
@@ -290,10 +290,12 @@ def _trace(
         stage=0,
         outputs=dict(result.variables) if result.success else {},
         warnings=[warning.traced() for warning in warnings],
-        duration_ms=result.duration_ms or round(elapsed, 3),
-        tokens=TracedTokens(input=tokens.input, output=tokens.output),
+        omitted=dict(result.omitted) if result.success else {},
+        duration_ms=round(result.duration_ms or elapsed, 3),
+        tokens=TracedTokens(input=inputs.tokens.input, output=inputs.tokens.output),
         calls=result.calls,
         printed=result.printed,
+        log=inputs.log,
         error=None
         if error is None
         else TracedError(type=error.type, message=error.message, line=error.line, column=error.column),
