@@ -139,7 +139,7 @@ class ScriptFault(Wire):
 class ScriptTested(Wire):
     """What a script did; ``outputs`` holds every published variable by name, ``duration_ms`` is wall time.
 
-    ``omitted`` has the names whose values JSON cannot hold, with the reason; ``log`` is what ``ctx.log`` left.
+    ``omitted`` has the names whose values JSON cannot hold, and why; ``log`` is what ``ctx.log`` left.
     """
 
     success: bool
