@@ -61,7 +61,9 @@ class ScriptQueries:
 
     async def compile_script(self, attempt: RunningAttempt) -> dict[str, Any]:
         """Whether a script compiles, and what its syntax tree tells."""
-        compiled = await self._parts.processes.compile(attempt.job.payload["script"])
+        compiled = await self._parts.processes.compile(
+            attempt.job.payload["script"], owner=str(attempt.job.owner_id)
+        )
         return {
             "analysis": None if compiled.analysis is None else asdict(compiled.analysis),
             "error": None if compiled.error is None else _fault(compiled.error, kind=True),
@@ -70,7 +72,7 @@ class ScriptQueries:
     async def test_script(self, attempt: RunningAttempt) -> dict[str, Any]:
         """Run a script as a turn would."""
         asked = ScriptTest.model_validate(_fields(ScriptTest, attempt.job.payload))
-        compiled = await self._parts.processes.compile(asked.script)
+        compiled = await self._parts.processes.compile(asked.script, owner=str(attempt.job.owner_id))
         if compiled.error is not None:
             return _tested(None, None, compiled.error)
         module = _tried(asked, compiled)

@@ -124,12 +124,13 @@ class ScriptProcesses:
         outcome = Outcome({})
         error = self._refusal(nested) or _unreadable(request.source)
         if error is None:
-            await self._places.enter(nested)
+            owner = None if request.cache_key is None else request.cache_key[0]
+            await self._places.enter(nested, owner)
             began = time.perf_counter()
             try:
                 outcome = await self._hold(message, code, frozenset(request.functions), serve)
             finally:
-                self._places.leave(nested)
+                self._places.leave(nested, owner)
             error = outcome.error
             self._keep(key, outcome)
         return ScriptExecutionResult(
@@ -142,17 +143,23 @@ class ScriptProcesses:
             omitted=outcome.omitted,
         )
 
-    async def compile(self, source: str, cache_key: tuple[str, str] | None = None) -> CompileResult:
-        """Compile a script in a process of its own, as a run would; with ``cache_key`` its code is kept."""
+    async def compile(
+        self, source: str, cache_key: tuple[str, str] | None = None, *, owner: str | None = None
+    ) -> CompileResult:
+        """Compile a script in a process of its own, as a run would; with ``cache_key`` its code is kept.
+
+        It counts among the runs of ``owner``, or of the one in ``cache_key``.
+        """
         error = self._refusal(0) or _unreadable(source)
         if error is not None:
             return CompileResult(None, error)
         message = {"do": "compile", "source": source, "keep": True, "functions": [], "attributes": {}}
-        await self._places.enter(0)
+        owner = owner or (None if cache_key is None else cache_key[0])
+        await self._places.enter(0, owner)
         try:
             outcome = await self._hold(message, None, frozenset(), _serve_nothing)
         finally:
-            self._places.leave(0)
+            self._places.leave(0, owner)
         if outcome.error is not None:
             return CompileResult(None, outcome.error)
         try:

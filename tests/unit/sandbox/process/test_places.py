@@ -82,6 +82,51 @@ async def test_who_is_cancelled_with_a_place_gives_it_back() -> None:
         await gone
 
 
+async def of(places: Places, owner: str) -> asyncio.Task[None]:
+    task = asyncio.create_task(places.enter(0, owner))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_nobody_takes_the_places_of_all_others() -> None:
+    places = Places(16, 4, 3)
+    hog = [await of(places, "hog") for _ in range(100)]
+    assert sum(task.done() for task in hog) == places.share == 12
+
+    others = [await of(places, name) for name in ("ann", "bob", "cem", "dan")]
+    assert all(task.done() for task in others)
+
+    for task in hog:
+        task.cancel()
+
+
+async def test_who_has_fewer_places_comes_first() -> None:
+    places = Places(2, 3, 3)
+    hog = [await of(places, "hog") for _ in range(20)]
+    assert (await of(places, "ann")).done()
+    bob = await of(places, "bob")
+    assert not bob.done()
+
+    places.leave(0, "hog")
+    await asyncio.wait_for(bob, 1)
+    assert sum(task.done() for task in hog) == 1
+
+    for task in hog:
+        task.cancel()
+
+
+async def test_one_place_serves_everybody_in_turn() -> None:
+    places = Places(1, 3, 3)
+    await places.enter(0, "hog")
+    hog = await of(places, "hog")
+    ann = await of(places, "ann")
+
+    places.leave(0, "hog")
+    await asyncio.wait_for(ann, 1)
+    places.leave(0, "ann")
+    await asyncio.wait_for(hog, 1)
+
+
 async def test_there_are_never_fewer_reserved_places_than_levels() -> None:
     assert Places(4, 1, 3).reserved == 3
 
@@ -94,8 +139,8 @@ async def test_any_crowd_of_nested_runs_gets_through(seed: int) -> None:
     places = Places(general, reserved, nesting)
     held = [0, 0]
 
-    async def chain(depth: int, deepest: int) -> None:
-        await places.enter(depth)
+    async def chain(depth: int, deepest: int, owner: str | None) -> None:
+        await places.enter(depth, owner)
         held[depth > 0] += 1
         try:
             assert held[0] <= general
@@ -103,12 +148,13 @@ async def test_any_crowd_of_nested_runs_gets_through(seed: int) -> None:
             for _ in range(dice.randint(0, 3)):
                 await asyncio.sleep(0)
             if depth < deepest:
-                await chain(depth + 1, deepest)
+                await chain(depth + 1, deepest, owner)
         finally:
             held[depth > 0] -= 1
-            places.leave(depth)
+            places.leave(depth, owner)
 
-    tasks = [asyncio.create_task(chain(0, dice.randint(0, nesting))) for _ in range(40)]
+    owners = [None, "ann", "bob", "cem"]
+    tasks = [asyncio.create_task(chain(0, dice.randint(0, nesting), dice.choice(owners))) for _ in range(40)]
     for task in dice.sample(tasks, 8):
         for _ in range(dice.randint(0, 5)):
             await asyncio.sleep(0)
@@ -118,3 +164,6 @@ async def test_any_crowd_of_nested_runs_gets_through(seed: int) -> None:
     assert not pending
     assert not [task for task in done if not task.cancelled() and task.exception()]
     assert places._free == [general, places.reserved]
+    assert places._held == ({}, {})
+    assert places._waiting == ({}, {})
+    assert places._given == ({}, {})
