@@ -140,7 +140,8 @@ class ScriptModel:
 
     async def reflect(self, call: ReflectCall) -> str:
         """The model's text under the turn's prompt, after the reply where there is one."""
-        return await self._models.call(call, reflection(call), self._tokens)
+        messages = reflection(call)
+        return unrepeated(await self._models.call(call, messages, self._tokens), messages[-1])
 
 
 def reflection(call: ReflectCall) -> list[ChatMessage]:
@@ -153,6 +154,13 @@ def reflection(call: ReflectCall) -> list[ChatMessage]:
     elif call.reply is not None:
         messages.append(ChatMessage(role="assistant", content=call.reply))
     return [*messages, ChatMessage(role=call.role, content=asked)]
+
+
+def unrepeated(answer: str, last: ChatMessage) -> str:
+    """``answer`` without the assistant's ``last`` message: servers that go on with it give both."""
+    if last.role == "assistant" and answer.startswith(last.content):
+        return answer[len(last.content) :].lstrip()
+    return answer
 
 
 def _fitting(target: Target, controls: ChatControls, explicit: frozenset[str]) -> ChatControls:

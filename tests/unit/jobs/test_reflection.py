@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.schemas.controls import ChatControls
-from workers.jobs.script_model import reflection
+from workers.jobs.script_model import reflection, unrepeated
+from workers.providers.base.models import ChatMessage
 from workers.sandbox.plugins.ports import ReflectCall, ReflectRole
 
 
@@ -43,3 +44,11 @@ def test_two_messages_of_the_assistant_are_one_since_servers_refuse_two_at_the_e
         ("system", "Be kind."),
         ("assistant", "Yes.\n\nWas it kind?"),
     ]
+
+
+def test_a_server_that_goes_on_with_the_assistants_words_repeats_none_of_them() -> None:
+    last = ChatMessage(role="assistant", content="Was it kind?")
+    assert unrepeated("Was it kind? Yes, it was.", last) == "Yes, it was."
+    assert unrepeated("Yes, it was.", last) == "Yes, it was."
+    asked = ChatMessage(role="user", content="Was it kind?")
+    assert unrepeated("Was it kind? Yes, it was.", asked) == "Was it kind? Yes, it was."
