@@ -35,22 +35,26 @@ def _name(value: str) -> str:
 
 def storable_json(value: Any, _path: str = "") -> Any:
     """``value``, when every string, key and number in it can be stored as ``jsonb``."""
-    here = f" (at {_path})" if _path else ""
     if isinstance(value, str):
         try:
             storable(value)
         except ValueError as error:
-            raise ValueError(f"{error}{here}") from error
+            raise ValueError(f"{error}{_at(_path)}") from error
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"must not contain NaN or an infinite number{here}")
+        raise ValueError(f"must not contain NaN or an infinite number{_at(_path)}")
     elif isinstance(value, dict):
         for key, inner in value.items():
             storable_json(key, _path)
             storable_json(inner, f"{_path}.{key}" if _path else str(key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            storable_json(inner, f"{_path}.{index}" if _path else str(index))
+            if isinstance(inner, str | float | dict | list):
+                storable_json(inner, f"{_path}.{index}" if _path else str(index))
     return value
+
+
+def _at(path: str) -> str:
+    return f" (at {path})" if path else ""
 
 
 #: Text of any kind, blank too.

@@ -3,6 +3,9 @@
 A run writes into buffers of its own. When it succeeded, the turn applies them in the stated order of the
 modules, so that the result does not depend on which of them finished first; those of a run that failed are
 dropped.
+
+Values are not copied: they came as JSON from a script's process, go to it as JSON, and nothing changes them
+in between.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from workers.sandbox.plugins.ports import Memory, MemoryReader, NewMemory
 
 #: Bytes of JSON that one run may write into one buffer.
 MAX_WRITTEN = 1024 * 1024
+#: Bytes that the memories of a branch may have together, values by key as JSON: a turn that asks reads all.
+MAX_KEPT = 8 * MAX_WRITTEN
 #: Characters of a key of ``remember``.
 MAX_KEY = 200
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
@@ -35,8 +40,9 @@ def kept_size(function: str, argument: str, value: Any) -> int:
         CallError: ``ValueError``, naming what cannot be kept and the remedy.
     """
     try:
-        storable_json(value)
         encoded = orjson.dumps(value)
+        if b"\\u0000" in encoded or b"null" in encoded:  # a NUL, or a number that JSON does not have
+            storable_json(value)
         if too_deep(encoded, value, MAX_REQUEST_DEPTH):
             raise ValueError(f"must not be nested deeper than {MAX_REQUEST_DEPTH} levels")
     except (ValueError, TypeError, RecursionError) as error:
@@ -84,7 +90,7 @@ class Variables:
         """Its value: as this run wrote it, else the module's own, else another module's."""
         for layer in (self._written, self._own, self._visible):
             if name in layer:
-                return copy.deepcopy(layer[name])
+                return layer[name]
         return default
 
     def set(self, name: str, value: Any) -> None:
@@ -100,11 +106,11 @@ class Variables:
                 "letters, digits and _, 100 characters at most",
             )
         self._room.take("set_variable", ("variable", name), kept_size("set_variable", "value", value))
-        self._written[name] = copy.deepcopy(value)
+        self._written[name] = value
 
     def all(self) -> dict[str, Any]:
         """Every variable by name, the nearest value of each."""
-        return copy.deepcopy({**self._visible, **self._own, **self._written})
+        return {**self._visible, **self._own, **self._written}
 
     def changes(self) -> dict[str, Any]:
         """What this run wrote, by name."""
@@ -172,6 +178,8 @@ class Memories:
         self._before = MemoryChanges()
         self._own = MemoryChanges()
         self._room = _Room()
+        #: Bytes of all that is kept; ``None``: nobody has counted.
+        self._kept: int | None = None
 
     def nested(self) -> Memories:
         """A buffer for one run, on top of what is here now."""
@@ -179,6 +187,7 @@ class Memories:
         run._before = self._before.then(self._own)
         run._own = MemoryChanges()
         run._room = _Room()
+        run._kept = None
         return run
 
     def apply(self, changes: MemoryChanges) -> None:
@@ -205,7 +214,9 @@ class Memories:
         """
         size = kept_size("store_memory", "text", memory.content)
         kept_size("store_memory", "message_range", memory.message_range)
+        kept = await self._with("store_memory", size)
         self._room.take("store_memory", ("memory", len(self._own.stored)), size)
+        self._kept = kept
         self.apply(MemoryChanges(stored=(memory,)))
         return (await self.stored())[-1]
 
@@ -213,6 +224,7 @@ class Memories:
         """Take away every stored memory; how many there were."""
         there = len(await self.stored())
         self.apply(MemoryChanges(cleared=True))
+        self._kept = None
         return there
 
     async def remember(self, key: str, value: Any) -> None:
@@ -226,8 +238,26 @@ class Memories:
                 "ValueError", f"remember(): argument key: use 1 to {MAX_KEY} characters, not only blanks"
             )
         kept_size("remember", "key", key)
-        self._room.take("remember", ("key", key), kept_size("remember", "value", value))
-        self.apply(MemoryChanges(remembered={key: copy.deepcopy(value)}))
+        size = kept_size("remember", "value", value)
+        older = (await self.recalled()).get(key)
+        kept = await self._with("remember", size - (0 if older is None else len(orjson.dumps(older))))
+        self._room.take("remember", ("key", key), size)
+        self._kept = kept
+        self.apply(MemoryChanges(remembered={key: value}))
+
+    async def _with(self, function: str, more: int) -> int:
+        """How many bytes are kept when it is ``more`` than now."""
+        if self._kept is None:
+            self._kept = sum(len(one.content.encode()) for one in await self.stored())
+            self._kept += sum(len(orjson.dumps(value)) for value in (await self.recalled()).values())
+        kept = self._kept + more
+        if more > 0 and kept > MAX_KEPT:
+            raise CallError(
+                "ValueError",
+                f"{function}(): the memories of this conversation would have {kept} bytes, and {MAX_KEPT} "
+                "are the most; forget values with remember(key, None), or call clear_memories()",
+            )
+        return kept
 
     async def recalled(self) -> dict[str, Any]:
         """Everything that is remembered, by key."""
@@ -247,4 +277,4 @@ def _preview(sequence: int, new: NewMemory) -> Memory:
 
 
 def _without_forgotten(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: copy.deepcopy(value) for key, value in values if value is not None}
+    return {key: value for key, value in values if value is not None}

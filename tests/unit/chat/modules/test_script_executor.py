@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.unit.chat.modules.turns import script
 from workers.chat.modules.execution.ai_executor import AIModuleExecutor
-from workers.chat.modules.execution.script_executor import ScriptModuleExecutor
+from workers.chat.modules.execution.script_executor import MAX_STATE, ScriptModuleExecutor
 from workers.chat.modules.module import Module
 from workers.chat.modules.runner import CalledModule, ScriptInputs
 from workers.chat.modules.warning import WarningType
@@ -84,3 +85,21 @@ async def test_tokens_are_logged_even_for_a_failure(good: bool, caplog: pytest.L
         await AIModuleExecutor(Gives(given)).execute(script("m", ai=True), inputs())
     (record,) = caplog.records
     assert (record.__dict__["input_tokens"], record.__dict__["output_tokens"]) == (7, 3)
+
+
+async def test_variables_do_not_grow_from_turn_to_turn_without_end() -> None:
+    result = ScriptExecutionResult(True, {"new": "x" * (MAX_STATE // 2)})
+    older = replace(inputs(), own={"old": "x" * (MAX_STATE // 2)})
+    execution = await ScriptModuleExecutor(Gives(result)).execute(script("m"), older)
+    assert not execution.result.success
+    assert execution.warning is not None
+    assert f"{MAX_STATE} are the most" in execution.warning.message
+    shorter = replace(inputs(), own={"new": "x" * MAX_STATE})
+    assert (await ScriptModuleExecutor(Gives(result)).execute(script("m"), shorter)).result.success
+
+
+async def test_the_name_of_an_error_can_be_kept_too() -> None:
+    result = failed(ErrorKind.RUNTIME, "Value\x00Error", "no")
+    execution = await ScriptModuleExecutor(Gives(result)).execute(script("m"), inputs())
+    assert execution.result.error is not None
+    assert execution.result.error.type == "Value\ufffdError"

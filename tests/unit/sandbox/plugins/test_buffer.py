@@ -32,16 +32,11 @@ def test_a_variable_is_the_nearest_one() -> None:
     assert variables.changes() == {"mine": 3}
 
 
-def test_what_was_set_is_not_changed_from_outside() -> None:
+def test_what_a_run_wrote_leaves_what_was_there_before() -> None:
     own = {"list": [1]}
     variables = Variables(own)
-    value = {"a": [1]}
-    variables.set("value", value)
-    value["a"].append(2)
-    variables.get("value")["a"].append(3)
-    variables.get("list").append(2)
-    variables.all()["value"]["a"].append(4)
-    assert variables.get("value") == {"a": [1]}
+    variables.set("list", [2])
+    assert variables.get("list") == [2]
     assert own == {"list": [1]}
 
 
@@ -175,3 +170,26 @@ def test_no_changes_are_nothing() -> None:
     assert MemoryChanges(cleared=True)
     assert MemoryChanges(remembered={"a": None})
     assert MemoryChanges(stored=(new("a"),)).then(MemoryChanges(cleared=True)) == MemoryChanges(cleared=True)
+
+
+async def test_a_branch_keeps_memories_up_to_a_limit() -> None:
+    committed = InMemoryMemories([], {f"key{n}": "x" * (MAX_WRITTEN - 2) for n in range(7)})
+    memories = Memories(committed).nested()
+    await memories.remember("more", "x" * (MAX_WRITTEN // 2))
+    with pytest.raises(CallError, match=r"remember\(key, None\)"):
+        await memories.remember("most", "x" * (MAX_WRITTEN // 2 - 3))
+    await memories.remember("more", "x" * (MAX_WRITTEN // 2 - 3))
+    await memories.remember("key0", None)
+    await memories.remember("most", "x" * (MAX_WRITTEN // 4))
+
+
+async def test_stored_memories_count_too_and_clearing_makes_room() -> None:
+    committed = InMemoryMemories()
+    committed.commit(MemoryChanges(stored=tuple(new("x" * MAX_WRITTEN) for _ in range(7))))
+    memories = Memories(committed).nested()
+    await memories.store(new("x" * (MAX_WRITTEN // 2)))
+    await memories.remember("key", "x" * (MAX_WRITTEN // 4))
+    with pytest.raises(CallError, match="clear_memories"):
+        await memories.store(new("x" * (MAX_WRITTEN // 4)))
+    await memories.clear()
+    await memories.store(new("x" * (MAX_WRITTEN // 4)))

@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from shared.schemas.text import storable_json
 from workers.chat.modules.module import Module
 from workers.chat.modules.runner import ScriptInputs, ScriptRunner
@@ -17,6 +19,8 @@ log = logging.getLogger(__name__)
 
 #: Levels of lists and objects that a variable may have.
 MAX_LEVELS = 64
+#: Bytes of JSON that all variables of a module may have: they are read and written whole.
+MAX_STATE = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,13 @@ class ScriptModuleExecutor:
             )
         result = replace(result, printed=_legible(result.printed))
         if result.success:
-            reason = _unstorable(result.variables)
+            reason = _unstorable(result.variables) or _too_much({**inputs.own, **result.variables})
             if reason is None:
                 return Execution(result)
             error = ScriptError(ErrorKind.RUNTIME, "ValueError", reason)
             result = replace(result, success=False, error=error)
         error = result.error or ScriptError(ErrorKind.BROKEN, "UnknownError", "the script gave no reason")
-        error = replace(error, message=_legible(error.message))
+        error = replace(error, type=_legible(error.type), message=_legible(error.message))
         result = replace(result, variables={}, error=error)
         return Execution(result, self._warning(module, inputs.stage, WarningType.EXECUTION_ERROR, error))
 
@@ -77,6 +81,17 @@ class ScriptModuleExecutor:
 def _legible(text: str) -> str:
     """``text`` without what a trace or a log cannot keep."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _too_much(variables: dict[str, Any]) -> str | None:
+    """Why a module cannot keep these variables; ``None`` when it can."""
+    size = len(orjson.dumps(variables))
+    if size <= MAX_STATE:
+        return None
+    return (
+        f"the module's variables, older ones included, would have {size} bytes together, and {MAX_STATE} are "
+        "the most; make some shorter, or set them to None"
+    )
 
 
 def _unstorable(variables: dict[str, Any]) -> str | None:

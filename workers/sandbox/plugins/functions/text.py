@@ -14,8 +14,14 @@ from workers.sandbox.plugins.registry import plugin_function
 
 #: Characters that a joined text may have.
 MAX_JOINED = 1024 * 1024
+#: Items that a text may be joined of: each is looked at.
+MAX_ITEMS = 10_000
+#: Lists and objects that JSON may hold.
+MAX_CONTAINERS = 50_000
 #: Characters of compact JSON that may be indented: indenting multiplies them.
 MAX_INDENTED = 64 * 1024
+
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 Indent = Annotated[int, Field(ge=0, le=8)]
 
@@ -48,6 +54,11 @@ def to_json(context: PluginContext, data: Any, indent: Indent | None = None) -> 
 def from_json(context: PluginContext, s: str) -> Any:
     """The value that ``s`` is the JSON of. Raises ``ValueError`` with the place of the fault."""
     del context
+    if s.count("[") + s.count("{") > MAX_CONTAINERS:
+        raise CallError(
+            "ValueError",
+            f"from_json(): argument s has more than {MAX_CONTAINERS} lists and objects; read it in parts",
+        )
     try:
         return json.loads(s, parse_constant=_no_constant)
     except RecursionError:
@@ -62,6 +73,10 @@ def from_json(context: PluginContext, s: str) -> Any:
 def join_strings(context: PluginContext, list: list[Any], separator: str = ", ") -> str:
     """The items as text, ``separator`` between them; an item that is no string is written as JSON."""
     del context
+    if len(list) > MAX_ITEMS:
+        raise CallError(
+            "ValueError", f"join_strings(): {len(list)} items are more than {MAX_ITEMS}; join fewer at once"
+        )
     parts = [as_text("join_strings", item) for item in list]
     length = sum(map(len, parts)) + len(separator) * max(0, len(parts) - 1)
     if length > MAX_JOINED:
@@ -103,11 +118,27 @@ def as_text(function: str, value: Any) -> str:
     if isinstance(value, str):
         return value
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return _JSON.encode(value)
     except (ValueError, TypeError, RecursionError):
         raise CallError(
             "ValueError", f"{function}(): a value is nested too deep or no JSON; give it as a string"
         ) from None
+
+
+def beginning(function: str, value: Any, length: int) -> str:
+    """What :func:`as_text` gives, as far as ``length`` characters and one more: the rest is not made."""
+    if isinstance(value, str):
+        return value[: length + 1]
+    written, room = [], length + 1
+    try:
+        for part in _JSON.iterencode(value):
+            written.append(part[:room])
+            room -= len(part)
+            if room <= 0:
+                break
+    except (ValueError, TypeError, RecursionError):
+        return as_text(function, value)[: length + 1]
+    return "".join(written)
 
 
 def _no_constant(name: str) -> Any:
