@@ -16,20 +16,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.database import direct
 from shared.database.repositories.memories import BRANCH_MEMORIES, BranchMemory
 from workers.jobs.turns import Target
+from workers.sandbox.plugins.errors import CallError
 from workers.sandbox.plugins.ports import ConversationInfo, Memory, PersonaInfo, Said
 
 _BRANCH = (Path(__file__).parent / "sql" / "branch_messages.sql").read_text()
-_SAID = "m.id, m.role, m.content, m.thinking, m.created_at"
+#: Bytes of messages that one call may read: what is more is not even fetched.
+MAX_READ = 2 * 1024 * 1024
+#: Texts that are too much together stay in Postgres; lengths are known without reading them.
+_SAID = (
+    "SELECT s.id, s.role, s.created_at, s.bytes, CASE WHEN s.bytes <= :room THEN s.content END AS content, "
+    "CASE WHEN s.bytes <= :room THEN s.thinking END AS thinking FROM ("
+    "SELECT m.*, n.position, "
+    "sum(octet_length(m.content) + coalesce(octet_length(m.thinking), 0)) OVER () AS bytes "
+)
+_SAID_END = ") s ORDER BY s.position"
 _READ_ONLY = text("SET TRANSACTION READ ONLY")
 _COUNT = text(f"{_BRANCH} SELECT count(*) FROM numbered")  # noqa: S608
 _RANGE = text(
-    f"{_BRANCH} SELECT {_SAID} FROM numbered n JOIN messages m ON m.id = n.id "  # noqa: S608
-    "WHERE n.position >= :start AND n.position < coalesce(CAST(:stop AS bigint), n.position + 1) "
-    "ORDER BY n.position"
+    f"{_BRANCH} {_SAID} FROM numbered n JOIN messages m ON m.id = n.id "
+    "WHERE n.position >= :start AND n.position < coalesce(CAST(:stop AS bigint), n.position + 1)" + _SAID_END
 )
 _RECENT = text(
-    f"{_BRANCH} SELECT {_SAID} FROM (SELECT * FROM numbered ORDER BY position DESC LIMIT :wanted) n "  # noqa: S608
-    "JOIN messages m ON m.id = n.id ORDER BY n.position"
+    f"{_BRANCH} {_SAID} FROM (SELECT * FROM numbered ORDER BY position DESC LIMIT :wanted) n "
+    "JOIN messages m ON m.id = n.id" + _SAID_END
 )
 _POSITIONS = text(f"{_BRANCH} SELECT id, position FROM numbered WHERE CAST(id AS text) = ANY(:ids)")  # noqa: S608
 _CONVERSATION = text(
@@ -48,7 +57,9 @@ async def read(engine: AsyncEngine, statement: TextClause, parameters: dict[str,
     """Run a statement that changes nothing; Postgres refuses it if it does."""
     async with direct.begin(engine) as connection:
         connection.later(_READ_ONLY)
-        return await connection.execute(statement, parameters)
+        # It goes along with the commit: one round trip for each question of a script, not three.
+        asked = connection.later(statement, parameters)
+    return asked.rows
 
 
 class TurnReader:
@@ -90,13 +101,21 @@ class TurnReader:
         """How many there are."""
         return int((await self._branch(_COUNT)).scalar() or 0)
 
-    async def recent(self, limit: int) -> list[Said]:
-        """The last ``limit`` of them, oldest first."""
-        return _said(await self._branch(_RECENT, wanted=limit))
+    async def recent(self, limit: int, *, room: int = MAX_READ) -> list[Said]:
+        """The last ``limit`` of them, oldest first.
+
+        Raises:
+            CallError: ``ValueError``, when they have more than ``room`` bytes.
+        """
+        return _said(await self._branch(_RECENT, wanted=limit, room=room), room)
 
     async def range(self, start: int, end: int | None) -> list[Said]:
-        """Those from position ``start`` up to, not including, ``end``."""
-        return _said(await self._branch(_RANGE, start=start, stop=end))
+        """Those from position ``start`` up to, not including, ``end``.
+
+        Raises:
+            CallError: ``ValueError``, when they have more than :data:`MAX_READ` bytes.
+        """
+        return _said(await self._branch(_RANGE, start=start, stop=end, room=MAX_READ), MAX_READ)
 
     async def positions(self, ids: Sequence[str]) -> dict[str, int]:
         """The position of each of ``ids`` that is a message of the branch."""
@@ -176,8 +195,8 @@ class SentMessages(TurnReader):
         """How many there are."""
         return len(self.sent)
 
-    async def recent(self, limit: int) -> list[Said]:
-        """The last ``limit`` of them, oldest first."""
+    async def recent(self, limit: int, *, room: int = MAX_READ) -> list[Said]:
+        """The last ``limit`` of them, oldest first; they are here already."""
         return self.sent[len(self.sent) - min(limit, len(self.sent)) :]
 
     async def range(self, start: int, end: int | None) -> list[Said]:
@@ -190,7 +209,13 @@ class SentMessages(TurnReader):
         return {one: places[one.lower()] for one in ids if one.lower() in places}
 
 
-def _said(rows: direct.Rows) -> list[Said]:
+def _said(rows: direct.Rows, room: int) -> list[Said]:
+    first = next(iter(rows), None)
+    if first is not None and first.bytes > room:
+        raise CallError(
+            "ValueError",
+            f"these messages have {first.bytes} bytes, and {room} can be read at once; ask for fewer",
+        )
     return [
         Said(
             id=str(row.id),
