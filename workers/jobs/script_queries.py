@@ -31,6 +31,8 @@ from workers.sandbox.result import CompileResult, ScriptError
 TRIED = "tried_script"
 #: So many messages up a trial looks for what was said last.
 _LOOK_BACK = 20
+#: Bytes that these may have: whatever messages may.
+_LOOK_BACK_ROOM = 2**30
 _PLACE = text(
     "SELECT persona_id, connection_id, model, active_message_id FROM conversations "
     "WHERE id = :conversation_id AND owner_id = :owner_id AND deleted_at IS NULL"
@@ -170,7 +172,7 @@ class ScriptQueries:
             target=target,
             model=model,
         )
-        said = [] if leaf is None else await reader.recent(_LOOK_BACK)
+        said = [] if leaf is None else await reader.recent(_LOOK_BACK, room=_LOOK_BACK_ROOM)
         newest = {one.role: one.content for one in said}
         found = await direct.execute(
             parts.engine,

@@ -37,8 +37,8 @@ _RANGE = text(
     "WHERE n.position >= :start AND n.position < coalesce(CAST(:stop AS bigint), n.position + 1)" + _SAID_END
 )
 _RECENT = text(
-    f"{_BRANCH} {_SAID} FROM (SELECT * FROM numbered ORDER BY position DESC LIMIT :wanted) n "
-    "JOIN messages m ON m.id = n.id" + _SAID_END
+    f"{_BRANCH} {_SAID} FROM (SELECT * FROM numbered ORDER BY position DESC LIMIT :wanted) n "  # noqa: S608
+    f"JOIN messages m ON m.id = n.id {_SAID_END}"
 )
 _POSITIONS = text(f"{_BRANCH} SELECT id, position FROM numbered WHERE CAST(id AS text) = ANY(:ids)")  # noqa: S608
 _CONVERSATION = text(

@@ -28,13 +28,13 @@ from tests.fakes.process import ModelServer, start_model_server
 from tests.support.plugin_contract import GeneratorContract, Ports, PortsContract, World
 from workers.chat.modules.runner import TokenCount
 from workers.jobs.script_model import ScriptModels
-from workers.jobs.turn_readers import TurnReader, read
+from workers.jobs.turn_readers import MAX_READ, TurnReader, read
 from workers.jobs.turn_scripts import acts
 from workers.jobs.turns import Target, parse_settings
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.timeouts import CallTimeouts
 from workers.sandbox.plugins.buffer import MemoryChanges
-from workers.sandbox.plugins.errors import GenerationFailed
+from workers.sandbox.plugins.errors import CallError, GenerationFailed
 from workers.sandbox.plugins.ports import GenerateCall, Generator
 
 
@@ -150,6 +150,16 @@ async def test_another_owners_conversation_has_no_name(postgres_world: PostgresW
 
 
 # Model calls ------------------------------------------------------------------------------------------------
+
+
+async def test_messages_that_are_too_much_are_not_fetched(postgres_world: PostgresWorld) -> None:
+    long = "ä" * (MAX_READ // 4)
+    ports = await postgres_world.conversation([("user", long), ("assistant", long), ("user", "hi")])
+    assert [len(said.content) for said in await ports.messages.recent(2)] == [len(long), 2]
+    assert await ports.messages.count() == 3
+    for asked in (ports.messages.recent(3), ports.messages.range(0, None)):
+        with pytest.raises(CallError, match=f"{MAX_READ + 2} bytes, .* ask for fewer"):
+            await asked
 
 
 @pytest.fixture(scope="module")
