@@ -15,7 +15,6 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.state import GatewayState
-from shared.database.repositories import identity
 from shared.errors import ParleyError, UnauthorizedError
 from shared.logging import log_context
 from shared.security import keys
@@ -91,7 +90,7 @@ async def authenticate(state: GatewayState, headers: Headers) -> Caller:
     if len(key) > keys.MAX_KEY:
         raise _refused()
     key_hash = keys.hash_key(key)
-    found = await identity.identify(state.engine, key_hash)
+    found = await state.known_keys.identify(key_hash)
     if found is None or not hmac.compare_digest(found.key_hash, key_hash):
         raise _refused()
     state.key_uses.note(found.key_id, found.last_used_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from gateway.jobs import GatewayJobs
 from gateway.key_uses import KeyUses
+from gateway.known_keys import KnownKeys
 from shared.database.engine import create_engine
 from shared.database.repositories import connections
 from shared.redis_client import connect
@@ -35,6 +37,7 @@ class GatewayState:
         redis: a client for short commands; streams have connections of their own.
         box: encrypts secrets, hashes bodies.
         key_uses: notes in the background which API keys were used.
+        known_keys: looks up API keys.
         jobs: accepts jobs, watches them, cancels them.
         checks: what ``/health/ready`` asks, by name; each raises when its server does not answer.
         resources: entered services, left in reverse order when the process stops.
@@ -47,6 +50,7 @@ class GatewayState:
     redis: Redis
     box: SecretBox
     key_uses: KeyUses
+    known_keys: KnownKeys
     jobs: GatewayJobs
     checks: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -69,6 +73,7 @@ class GatewayState:
             redis=connect(settings.redis_url, settings.redis_timeout),
             box=SecretBox.from_settings(settings),
             key_uses=KeyUses(sessions),
+            known_keys=KnownKeys(engine, time.monotonic),
             jobs=GatewayJobs.create(settings, engine),
         )
         state.on_shutdown(state.jobs.hub.close)

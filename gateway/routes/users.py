@@ -87,7 +87,10 @@ async def create_user(admin: AdminOf, state: State, once: OnceOf, body: UserCrea
 
 @router.patch("/{user_id}")
 async def update_user(user_id: uuid.UUID, admin: AdminOf, state: State, body: UserUpdate) -> UserOut:
-    """Disable a user, whose keys are refused at once, or enable it again. For administrators."""
+    """Disable a user, or enable it again. For administrators.
+
+    The keys of a disabled user are refused at once here, and within a second by other gateways.
+    """
     if body.disabled and user_id == admin.user_id:
         raise OwnUserError("you cannot disable the user whose key you are using")
     async with state.sessions.begin() as session:
@@ -97,6 +100,7 @@ async def update_user(user_id: uuid.UUID, admin: AdminOf, state: State, body: Us
             audit.record(
                 session, admin.user_id, "user.disabled" if body.disabled else "user.enabled", user.id
             )
+    state.known_keys.forget()
     return show_user(user)
 
 
@@ -140,7 +144,10 @@ async def create_key(user_id: uuid.UUID, admin: AdminOf, once: OnceOf, body: Key
 
 @keys_router.delete("/{key_id}", status_code=204)
 async def revoke_key(key_id: uuid.UUID, caller: CallerOf, state: State) -> None:
-    """Revoke an API key, from the next request on. Administrators: any; users: their own."""
+    """Revoke an API key. Administrators: any; users: their own.
+
+    It is refused from the next request on here, and within a second by other gateways.
+    """
     async with state.sessions.begin() as session:
         owner = None if caller.is_admin else caller.user_id
         before = await session.get(ApiKey, key_id)
@@ -148,6 +155,7 @@ async def revoke_key(key_id: uuid.UUID, caller: CallerOf, state: State) -> None:
         key = await identity.revoke_key(session, key_id, user_id=owner)
         if fresh:
             audit.record(session, caller.user_id, "key.revoked", key.id, prefix=key.prefix)
+    state.known_keys.forget()
 
 
 def _own_or_admin(caller: Caller, user_id: uuid.UUID) -> None:
