@@ -21,6 +21,7 @@ from workers.chat.modules.resolver import StagedModuleResolver
 from workers.chat.system_prompt_state import SystemPromptState
 from workers.jobs.running import RunningAttempt
 from workers.jobs.script_model import ScriptModels, rehearsing
+from workers.jobs.trace_room import TraceRoom
 from workers.jobs.turn_readers import TurnReader
 from workers.jobs.turn_scripts import ScriptWorld, TurnScripts
 from workers.jobs.turn_world import StageParts, make_resolver, turn_modules
@@ -112,6 +113,9 @@ class ScriptQueries:
             run_ai=asked.run_ai,
         )
         resolved = await trial.resolver.resolve_template_stages_1_and_2(trial.turn)
+        room = TraceRoom()
+        for module in resolved.modules:
+            room.fit(module)
         return {
             "resolved_template": resolved.resolved_template,
             "stages": [stage.model_dump(mode="json") for stage in resolved.stages],

@@ -30,6 +30,7 @@ from workers.chat.modules.template_parser import is_plain
 from workers.chat.system_prompt_state import SystemPromptState
 from workers.jobs.commit import persist
 from workers.jobs.running import RunningAttempt
+from workers.jobs.trace_room import TraceRoom
 from workers.jobs.turn_readers import SentMessages
 from workers.jobs.turn_scripts import TurnScripts
 from workers.jobs.turn_world import StageParts, TurnWorld, load_world
@@ -83,6 +84,7 @@ class TurnStages:
         self._request: ChatRequest | None = None
         self._done: set[UUID] = set()
         self.trace = TurnTrace(session_id=str(job.id), attempt=job.attempt)
+        self._room = TraceRoom()
 
     # Before the answer ------------------------------------------------------------------------------------
     async def before_answer(self) -> str | None:
@@ -94,6 +96,8 @@ class TurnStages:
         self._prompts = resolved.prompt_state
         self._changes = list(resolved.state_changes)
         self.trace.stages = list(resolved.stages)
+        for module in resolved.modules:
+            self._room.fit(module)
         self.trace.warnings = [warning.traced() for warning in resolved.warnings]
         self.trace.token_estimate = resolved.token_estimate
         return resolved.resolved_template
@@ -199,7 +203,7 @@ class TurnStages:
     async def _commit(self, outcome: ModuleOutcome, message_id: UUID | None, scripts: TurnScripts) -> None:
         """Commit what one module of stage 4 or 5 left, together with the trace of it."""
         job = self._attempt.job
-        self._stage_after(outcome.stage).modules.append(outcome.trace)
+        self._stage_after(outcome.stage).modules.append(self._room.fit(outcome.trace))
         self.trace.warnings += [warning.traced() for warning in outcome.warnings]
         acts = scripts.take_memories(outcome.module_name)
         runs = [] if outcome.change is None else [_run(outcome.change, self.trace.stages)]
