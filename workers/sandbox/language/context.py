@@ -14,6 +14,12 @@ Call = Callable[[str, list[Any], dict[str, Any]], Any]
 _RAISABLE = {kind.__name__: kind for kind in EXCEPTIONS if not kind.__name__.startswith("Unicode")}
 
 
+#: Values of `ctx` that only some stages have.
+_AFTER_ANSWER = frozenset({"ai_response", "response_metadata"})
+#: Letters that a name must begin with in common to be thought of.
+_CLOSE = 3
+
+
 class Context:
     """The object behind the name `ctx`; its members are found by the guard of attributes alone."""
 
@@ -35,9 +41,15 @@ class Context:
         try:
             return self._members[name]
         except KeyError:
-            close = sorted(word for word in self._members if word[:3] == name[:3])
-            hint = f"did you mean {', '.join(close[:4])}?" if close else "see the list of plugin functions"
-            raise AttributeError(f"ctx has no {name!r}: {hint}") from None
+            raise AttributeError(f"ctx has no {name!r}: {self._hint(name)}") from None
+
+    def _hint(self, name: str) -> str:
+        if name in _AFTER_ANSWER:
+            return "it is there after the answer, for modules that are POST_RESPONSE"
+        close = sorted((-_alike(word, name), word) for word in self._members if _alike(word, name) >= _CLOSE)
+        if not close:
+            return "see the list of plugin functions"
+        return f"did you mean {', '.join(word for _, word in close[:4])}?"
 
     def __repr__(self) -> str:
         return "<ctx>"
@@ -67,6 +79,16 @@ class Context:
 
         function.__name__ = function.__qualname__ = name
         return function
+
+
+def _alike(word: str, name: str) -> int:
+    """How many letters two names begin with in common."""
+    length = 0
+    for ours, theirs in zip(word, name, strict=False):
+        if ours != theirs:
+            break
+        length += 1
+    return length
 
 
 def _as_seen(failure: CallFailed) -> BaseException:

@@ -21,6 +21,15 @@ def test_every_way_to_call_a_model_is_the_same_call(host: Host, call: str) -> No
     assert host.calls == [("generate", ["write", [1, 2]], {"temperature": 0.5})]
 
 
+def test_the_nearest_name_comes_first() -> None:
+    code = compile_script("x = ctx.get_recent_mesages()").code
+    names = ["get_all_variables", "get_memory_status", "get_recent_memories", "get_recent_messages", "recall"]
+    outcome = run_script(code, call=lambda *_: None, functions=names, attributes={}, output_limit=1000)
+    assert outcome.error is not None
+    assert "did you mean get_recent_messages, get_recent_memories, " in outcome.error.message
+    assert "recall" not in outcome.error.message
+
+
 def test_answers_are_read_by_key_and_by_attribute(host: Host) -> None:
     source = (
         "p = ctx.get_persona_info()\na = p.name\n"
@@ -54,6 +63,11 @@ def test_a_failed_generation_can_be_caught_with_its_code(host: Host) -> None:
         ("over", "LimitError", "no more calls"),
         ("nothing", "AttributeError", "ctx has no 'nothing': see the list of plugin functions"),
         ("genrate", "AttributeError", "ctx has no 'genrate': did you mean generate?"),
+        (
+            "ai_response",
+            "AttributeError",
+            "ctx has no 'ai_response': it is there after the answer, for modules that are POST_RESPONSE",
+        ),
     ],
 )
 def test_failures_say_what_and_where(host: Host, name: str, type_: str, message: str) -> None:
