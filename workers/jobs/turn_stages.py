@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +86,7 @@ class TurnStages:
         self._done: set[UUID] = set()
         self.trace = TurnTrace(session_id=str(job.id), attempt=job.attempt)
         self._room = TraceRoom()
+        self._begun = perf_counter()  # the stage that runs
 
     # Before the answer ------------------------------------------------------------------------------------
     async def before_answer(self) -> str | None:
@@ -203,7 +205,9 @@ class TurnStages:
     async def _commit(self, outcome: ModuleOutcome, message_id: UUID | None, scripts: TurnScripts) -> None:
         """Commit what one module of stage 4 or 5 left, together with the trace of it."""
         job = self._attempt.job
-        self._stage_after(outcome.stage).modules.append(self._room.fit(outcome.trace))
+        stage = self._stage_after(outcome.stage)
+        stage.modules.append(self._room.fit(outcome.trace))
+        stage.duration_ms = round((perf_counter() - self._begun) * 1000, 3)
         self.trace.warnings += [warning.traced() for warning in outcome.warnings]
         acts = scripts.take_memories(outcome.module_name)
         runs = [] if outcome.change is None else [_run(outcome.change, self.trace.stages)]
@@ -280,6 +284,7 @@ class TurnStages:
         }
         self._attempt.emit(EventType.STAGE_UPDATE, data)
         if update.state == "started":
+            self._begun = perf_counter()
             self._enter_stage(self._attempt.job, update.stage)
         elif self._loaded is not None:
             self._loaded.scripts.settle(update.modules)

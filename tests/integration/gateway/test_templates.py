@@ -171,6 +171,20 @@ async def test_a_reference_in_the_content_of_a_script_is_no_call_of_it(stack: St
     assert [stage["stage"] for stage in told["stages"]] == [1]
 
 
+async def test_a_stage_after_the_answer_tells_how_long_it_took(stack: Stack, user: StackUser) -> None:
+    script = "import time\n_end = time.monotonic() + 0.02\nwhile time.monotonic() < _end: pass\nx = 1"
+    module = {"name": "later", "type": "advanced", "execution_context": "POST_RESPONSE", "script": script}
+    user.post("/api/modules", json=module)
+    persona = user.persona(template="@later")
+    async with user.http() as http:
+        body = {"message": "Hi", "persona_id": persona["id"]}
+        session = (await http.post("/api/chat/send", json=body)).json()["session_id"]
+        await http.get(f"/api/chat/events/{session}")  # to their end
+        trace = (await http.get(f"/api/chat/trace/{session}")).json()
+    (stage,) = [stage for stage in trace["stages"] if stage["stage"] == 4]
+    assert stage["duration_ms"] >= stage["modules"][0]["duration_ms"] >= 20
+
+
 async def test_a_module_runs_on_demand_in_the_turn_that_asks_for_it(stack: Stack, user: StackUser) -> None:
     module = {"name": "asked", "type": "advanced", "execution_context": "ON_DEMAND", "script": "x = 'ran'"}
     user.post("/api/modules", json=module)
