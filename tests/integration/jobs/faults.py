@@ -7,7 +7,8 @@ went. Redis is met at the client: a command or a pipeline is one thing that happ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -112,12 +113,23 @@ def faulty_engine(url: str, faults: Faults, *, pool_size: int = 5) -> AsyncEngin
                 raise
             finally:
                 faults.under_way -= 1
+            await self._ended()
+            return result
+
+        @asynccontextmanager
+        async def pipeline(self) -> AsyncIterator[psycopg.AsyncPipeline]:
+            async with super().pipeline() as made:
+                yield made
+            # It leaves its mode behind the last wait: what was committed in it is known to be from here on.
+            await self._ended()
+
+        async def _ended(self) -> None:
+            """A transaction may have ended; the reply to its commit may get lost."""
             if self.open and self._at_rest():
                 self.open = False
                 if self.commits and faults.loses():
                     await self._break()
                     raise psycopg.OperationalError("the reply was lost (fault of the test)")
-            return result
 
         def _at_rest(self) -> bool:
             return (

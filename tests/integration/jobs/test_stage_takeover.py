@@ -40,7 +40,9 @@ KEEPS = (
 #: The model does not answer the first time, and says a word the second time.
 FELT = "felt = ctx.reflect('[[fake fault=silentx1 text=glad]]', role='user')"
 #: It answers after a while.
-SLOW = "felt = ctx.generate('[[fake first=0.3 text=glad]]')"
+SLOW = "felt = ctx.generate('[[fake first=0.5 text=glad]]')"
+#: Asked at the same time, and committed behind it.
+LAST = "word = ctx.generate('[[fake tokens=1]]')"
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ async def asked(house: House, model: ModelServer, behind: str) -> Job:
         ("fourth", "POST_RESPONSE", KEEPS.format(name="fourth"), None, 1, plain),
         ("broken", "POST_RESPONSE", "ctx.store_memory('x')\nraise ValueError('no')", None, 2, plain),
         ("felt", "POST_RESPONSE", KEEPS.format(name="felt") + behind, None, 1, ai),
-        ("last", "POST_RESPONSE", KEEPS.format(name="last") + "ctx.can_reflect()", None, 2, ai),
+        ("last", "POST_RESPONSE", KEEPS.format(name="last") + LAST, None, 2, ai),
     ]
     async with AsyncSession(house.engine) as session, session.begin():
         for name, context, script, content, priority, analysis in given:
@@ -227,7 +229,7 @@ async def test_the_next_attempt_runs_what_is_missing(
     job = await asked(house, model, FELT)
     async with hire("first") as first, hire("second") as second:
         attempt = first.begin()
-        await model.await_("requests", 2)  # `fourth` is committed, `felt` waits for its model
+        await model.await_("requests", 3)  # `fourth` is committed, `felt` waits for its model
         if lost == "drained":
             first.stop(StopReason.DRAIN)
             assert (await attempt).endswith("handed over")
@@ -243,7 +245,8 @@ async def test_the_next_attempt_runs_what_is_missing(
             assert (await attempt).endswith("fenced")
         await second.runner.idle()
     await require_everything_once(house, job, 2)
-    answer, *reflections = calls(model)
+    answer, *others = calls(model)
+    reflections = [call for call in others if call[0][0] == "system"]
     reply = (await house.messages(job.conversation_id))[-1]["content"]  # type: ignore[arg-type]
     assert answer == [("system", PROMPT), ("user", "Hello?")]
     # The second attempt reflects on what the first one sent and got.
@@ -275,7 +278,7 @@ async def test_an_attempt_that_was_overtaken_commits_no_module(
     job = await asked(house, model, SLOW)
     async with hire("first") as first, hire("second") as second:
         attempt = first.begin()
-        await model.await_("requests", 2)
+        await model.await_("requests", 3)
         first.faults.refusing = True
         await first.faults.refused.wait()  # `felt` is to be committed
         await house.lose(await house.job(job.id))
@@ -283,7 +286,7 @@ async def test_an_attempt_that_was_overtaken_commits_no_module(
         first.faults.refusing = False
         assert (await attempt).endswith("fenced")
     await require_everything_once(house, job, 2)
-    assert len(calls(model)) == 3
+    assert len(calls(model)) == 5  # `felt` and `last` twice, the answer once
 
 
 async def test_a_module_whose_commit_got_no_reply_is_not_committed_twice(
@@ -292,12 +295,12 @@ async def test_a_module_whose_commit_got_no_reply_is_not_committed_twice(
     job = await asked(house, model, SLOW)
     async with hire("first") as first:
         attempt = first.begin()
-        await model.await_("requests", 2)
+        await model.await_("requests", 3)
         first.faults.lose = 1
         assert (await attempt).endswith("succeeded")
         assert first.faults.lose == 0
     await require_everything_once(house, job, 1)
-    assert len(calls(model)) == 2
+    assert len(calls(model)) == 3
 
 
 async def test_a_worker_lost_before_the_answer_leaves_nothing(
@@ -327,7 +330,7 @@ async def test_stages_that_nobody_goes_on_with_are_ended_with_what_there_is(
     job = await asked(house, model, FELT)
     async with hire("first") as first:
         attempt = first.begin()
-        await model.await_("requests", 2)
+        await model.await_("requests", 3)
         released = await house.lose(await house.job(job.id))
         taken = await house.store.take(released, "closer")
         assert taken is not None
