@@ -116,6 +116,14 @@ class NameTakenError(ParleyError):
     title = "The name is taken"
 
 
+class TooManyModulesError(ParleyError):
+    """The owner has as many modules as one may have, or as much text in them."""
+
+    code = "too_many_modules"
+    status = 409
+    title = "There is no room for more modules"
+
+
 class ConversationBusyError(ParleyError):
     """A turn of the conversation is active or waiting, and ``on_busy`` is ``reject``."""
 

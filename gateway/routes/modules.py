@@ -77,7 +77,9 @@ async def create_module(
     analysis = await _analysis(http, state, caller, body.model_dump())
 
     async def make(session: AsyncSession) -> ModuleOut:
-        return show(await modules.create(session, caller.user_id, body.model_dump(), analysis=analysis))
+        module = await modules.create(session, caller.user_id, body.model_dump(), analysis=analysis)
+        await modules.check_room(session, caller.user_id)
+        return show(module)
 
     return await once.create(make)
 
@@ -125,6 +127,7 @@ async def update_module(
         module = await modules.get(session, caller.user_id, module_id, lock=True)
         _check_changed(module, changes)
         await modules.update(session, module, changes, analysis=analysis)
+        await modules.check_room(session, caller.user_id)
     return show(module)
 
 

@@ -140,6 +140,7 @@ async def _make(
                 session, owner_id, module.model_dump(), analysis=compiled.get(module.name)
             )
         item.id = row.id
+    await modules.check_room(session, owner_id)
     if plan.persona == "same":
         persona = await persona_exchange.persona_named(session, owner_id, plan.file.persona.name)
         assert persona is not None, "the plan was made anew in this transaction"

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.direct import Connection
 from shared.database.models import Module
 from shared.database.repositories import owned
 from shared.database.repositories.statements import statement
-from shared.errors import UnknownModuleError
+from shared.errors import TooManyModulesError, UnknownModuleError
 from shared.schemas import template
 from shared.schemas.page import Position
 
 #: For a round trip that carries other statements too: run it with :func:`turn_parameters`, read its rows with
 #: :meth:`TurnModule.from_row`.
 TURN_MODULES = statement("turn_modules")
+#: How many modules an owner may have, and bytes of content, script and fallback in all of them together: a
+#: turn may need every one, and reads them whole.
+MAX_MODULES = 2_000
+MAX_TEXT = 32 * 1024 * 1024
 _REACHED = statement("reached_modules")
 
 
@@ -95,6 +101,28 @@ async def update(
     _derive(module, analysis if "script" in changes else module.script_analysis)
     await _flush(session)
     await session.refresh(module)
+
+
+async def check_room(session: AsyncSession, owner_id: uuid.UUID) -> None:
+    """Refuse what was made or changed in this transaction when it is more than an owner may have.
+
+    Raises:
+        TooManyModulesError: it is.
+    """
+    texts = (
+        func.coalesce(func.octet_length(text), 0) for text in (Module.content, Module.script, Module.fallback)
+    )
+    size = func.coalesce(func.sum(functools.reduce(operator.add, texts)), 0)
+    count, size = (await session.execute(select(func.count(), size).where(Module.owner_id == owner_id))).one()
+    if count > MAX_MODULES:
+        raise TooManyModulesError(
+            f"you would have {count} modules, and {MAX_MODULES} are the most; delete some that nothing needs"
+        )
+    if size > MAX_TEXT:
+        raise TooManyModulesError(
+            f"your modules would have {size} bytes of text together, and {MAX_TEXT} are the most; shorten or "
+            "delete some"
+        )
 
 
 async def remove(session: AsyncSession, module: Module) -> None:

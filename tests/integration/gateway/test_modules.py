@@ -143,6 +143,26 @@ async def test_lists_are_filtered_newest_first(ada: User) -> None:
     problem(await ada.http.get("/api/modules", params={"type": "other"}), 422, "validation_error")
 
 
+async def test_an_owner_has_room_for_so_many_modules(
+    ada: User, eve: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules, "MAX_MODULES", 2)
+    monkeypatch.setattr(modules, "MAX_TEXT", 1_000)
+    first = await new(ada, name="one", content="x" * 400, fallback=None)
+    await new(ada, name="two", content="x" * 400, fallback=None)
+    await new(eve, name="one")
+    problem(await ada.http.post("/api/modules", json={"name": "three"}), 409, "too_many_modules")
+    changed = await ada.http.patch(f"/api/modules/{first['id']}", json={"content": "x" * 700})
+    assert "1100 bytes" in problem(changed, 409, "too_many_modules")["detail"]
+    assert (await ada.http.get(f"/api/modules/{first['id']}")).json()["content"] == "x" * 400
+    file = {"format": "parley.persona", "version": 1, "persona": {"name": "p", "template": "@new"}}
+    sent = await ada.http.post("/api/personas/import", json={**file, "modules": [{"name": "new"}]})
+    problem(sent, 409, "too_many_modules")
+    assert "p" not in {one["name"] for one in (await ada.http.get("/api/personas")).json()["items"]}
+    await ada.http.delete(f"/api/modules/{first['id']}")
+    await new(ada, name="three", content="x" * 500)
+
+
 async def test_a_deleted_module_is_gone(ada: User) -> None:
     made = await new(ada)
     assert (await ada.http.delete(f"/api/modules/{made['id']}")).status_code == 204
@@ -333,6 +353,20 @@ except PermissionError as error:
     assert told["outputs"]["texts"] == ["the first", "the second"]
     assert "third" in told["outputs"]["missing"]
     assert "get_message_count" in told["outputs"]["refused"]
+
+
+async def test_modules_that_run_each_other_in_a_circle_are_named(stack: Stack, user: StackUser) -> None:
+    for name, other in (("first", "second"), ("second", "first")):
+        script = f"x = ctx.run_module('{other}')['text']"
+        user.post("/api/modules", json={"name": name, "type": "advanced", "script": script})
+    async with user.http() as http:
+        told = (await http.post("/api/templates/resolve", json={"template": "@first"})).json()
+    warnings = [one["message"] for one in told["warnings"] if one["warning_type"] == "execution_error"]
+    assert warnings
+    assert (
+        "RecursionError: run_module: modules run each other in a circle: first > second > first"
+        in warnings[0]
+    )
 
 
 async def test_a_script_is_tried_against_a_conversation_of_the_callers(stack: Stack, user: StackUser) -> None:
