@@ -6,12 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workers.sandbox.language.classes import EXCEPTIONS
-from workers.sandbox.language.errors import CallFailed, GenerationError, LimitReached
+from workers.sandbox.language.errors import (
+    CallFailed,
+    GenerationError,
+    LimitReached,
+    ModulesTooDeepError,
+)
 from workers.sandbox.language.values import NotPlain, as_records, plain
 
 Call = Callable[[str, list[Any], dict[str, Any]], Any]
 
-_RAISABLE = {kind.__name__: kind for kind in EXCEPTIONS if not kind.__name__.startswith("Unicode")}
+_RAISABLE: dict[str, type[Exception]] = {
+    **{kind.__name__: kind for kind in EXCEPTIONS if not kind.__name__.startswith("Unicode")},
+    "RecursionError": ModulesTooDeepError,
+}
 
 
 #: Values of `ctx` that only some stages have.

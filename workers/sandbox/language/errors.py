@@ -40,5 +40,9 @@ class GenerationError(Exception):
         self.code = code
 
 
+class ModulesTooDeepError(RecursionError):
+    """Modules run one another too deep, or in a circle: a `RecursionError` that says which ones."""
+
+
 class LimitReached(BaseException):
     """A limit that a script may not catch; no exception that a script can name is a base of this."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from workers.sandbox.language.compiler import SCRIPT_FILE
 from workers.sandbox.language.context import Call, Context
-from workers.sandbox.language.errors import LimitReached
+from workers.sandbox.language.errors import LimitReached, ModulesTooDeepError
 from workers.sandbox.language.facades import Facade, Imports
 from workers.sandbox.language.names import starting_names
 from workers.sandbox.language.output import Printed
@@ -28,7 +28,8 @@ class Fault:
     type: str
     message: str
     line: int | None = None
-    #: Set when a limit ended the run (its `type` is "LimitError"): "output", or "call" for one of the host's.
+    #: Set when a limit ended the run: "output", or "call" for one of the host's (`type` is "LimitError" then),
+    #: or "recursion" (`type` is "RecursionError").
     limit: str | None = None
 
 
@@ -118,16 +119,16 @@ def _size(value: Any) -> int:
 
 
 def _fault(exc: BaseException, printed: Printed) -> Fault:
-    line = _line(exc)
+    line, kind = _line(exc), type(exc)
     if isinstance(exc, LimitReached):
         return Fault("LimitError", str(exc), line, "output" if printed.exceeded else "call")
-    if isinstance(exc, RecursionError):
-        return Fault("RecursionError", "functions call one another too deeply: use a loop", line)
+    if isinstance(exc, RecursionError) and not isinstance(exc, ModulesTooDeepError):
+        return Fault("RecursionError", "functions call one another too deeply: use a loop", line, "recursion")
     # Some types of the interpreter forget to say that memory was short.
     forgotten = isinstance(exc, SystemError) and "without setting an exception" in str(exc)
     if isinstance(exc, MemoryError) or forgotten:
         return Fault("MemoryError", "the script used more memory than it may: keep less at once", line)
-    return Fault(type(exc).__name__, _message(exc), line)
+    return Fault("RecursionError" if kind is ModulesTooDeepError else kind.__name__, _message(exc), line)
 
 
 def _message(exc: BaseException) -> str:

@@ -213,11 +213,11 @@ class _Script:
         if fault is None:
             self._publish(outcome.variables, getattr(outcome, "omitted", {}), printed)
             return
-        limits = {
-            "MemoryError": "memory",
-            "RecursionError": "recursion",
-            "LimitError": self._reached or "output",
-        }
+        limits = {"MemoryError": "memory", "LimitError": self._reached or "output"}
+        if getattr(fault, "limit", None) == "recursion":
+            limits["RecursionError"] = (
+                "recursion"  # the interpreter's; that of run_module has words of its own
+            )
         limit = limits.get(fault.type)
         kind, type_ = ("limit", limit) if limit else ("runtime", fault.type)
         self._fail(kind, type_, fault.message, line=fault.line, printed=printed)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.sandbox.language.conftest import Host, run_here
-from workers.sandbox.language import compile_script, run_script
+from workers.sandbox.language import CallFailed, compile_script, run_script
+from workers.sandbox.language.running import Fault, Outcome
 
 
 def test_attributes_and_functions_are_found_by_name(host: Host) -> None:
@@ -19,6 +20,21 @@ def test_every_way_to_call_a_model_is_the_same_call(host: Host, call: str) -> No
     outcome = run_here(f"x = {call}('write', (1, 2), temperature=0.5)", host=host)
     assert outcome.variables == {"x": "a text"}
     assert host.calls == [("generate", ["write", [1, 2]], {"temperature": 0.5})]
+
+
+def test_modules_that_run_one_another_too_deep_are_named() -> None:
+    def call(*_: object) -> None:
+        raise CallFailed("RecursionError", "run_module: too deep: a > b > a")
+
+    def run(source: str) -> Outcome:
+        code = compile_script(source).code
+        return run_script(code, call=call, functions=["run_module"], attributes={}, output_limit=1000)
+
+    error = run("ctx.run_module('a')").error
+    assert error == Fault("RecursionError", "run_module: too deep: a > b > a", 1)
+    caught = "try:\n    ctx.run_module('a')\nexcept RecursionError as error:\n"
+    assert run(caught + "    x = str(error)").variables == {"x": "run_module: too deep: a > b > a"}
+    assert run(caught + "    x = type(error) is RecursionError").variables == {"x": True}
 
 
 def test_the_nearest_name_comes_first() -> None:
