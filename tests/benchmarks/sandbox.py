@@ -19,6 +19,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from shared import garbage
 from tests.benchmarks.percentiles import median, summary
 from tests.benchmarks.report import Report, Say, Target
 from workers.sandbox.limits import ScriptLimits
@@ -130,8 +131,9 @@ def scripts(stack: object, say: Say, runs: int, quick: bool) -> Report:
                 f"{rates} | round trip {run['round_trip_ms']} ms"
             )
 
+    # As in a worker, whatever collector and loop the caller has.
+    garbage.settle()
     try:
-        # As in a worker, whatever loop the caller has.
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(measure())
     finally:

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds that a run waits for its process, for a new zygote if need be.
 PATIENCE = 10.0
+#: Seconds after which the pool is filled up. To fork and to rehearse takes longer than most scripts run: done
+#: at once, it would take the processors from the very scripts that emptied the pool.
+REST = 0.004
 _PACKET = 65536
 
 
@@ -87,6 +90,7 @@ class Pool:
         #: Everything whose end was not reported yet.
         self._alive: dict[int, ScriptProcess] = {}
         self._takers: deque[asyncio.Future[ScriptProcess]] = deque()
+        self._filling: asyncio.TimerHandle | None = None
 
     def use(self, zygote: ZygoteProcess | None) -> None:
         """From now on fork from ``zygote``; what waits of another one is gone. Called on the loop."""
@@ -98,6 +102,7 @@ class Pool:
         self._loop, self._zygote = loop, zygote
         if zygote is not None:
             loop.add_reader(zygote.control.fileno(), self._listen, zygote)
+            self._fork_for_takers()
             self._fill()
 
     def drop(self) -> None:
@@ -108,6 +113,9 @@ class Pool:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(zygote.control.fileno())
         zygote.control.close()
+        if self._filling is not None:
+            self._filling.cancel()
+            self._filling = None
         for process in self._idle:
             process.kill()
         for connection in self._coming.values():
@@ -123,11 +131,12 @@ class Pool:
         """A process that waits. Raises :class:`NoProcessError` when none can be had."""
         if self._idle:
             process = self._idle.popleft()
-            self._fill()
+            self._fill_soon()
             return process
         taker: asyncio.Future[ScriptProcess] = asyncio.get_running_loop().create_future()
         self._takers.append(taker)
-        self._fill()
+        self._fork_for_takers()
+        self._fill_soon()
         try:
             async with asyncio.timeout(PATIENCE):
                 return await taker
@@ -148,14 +157,23 @@ class Pool:
             with suppress(OSError):
                 self._zygote.control.send(b"demote %d" % process.pid)
 
+    def _fork_for_takers(self) -> None:
+        """Ask for a process for everybody who waits for one."""
+        for _ in range(len(self._takers) - len(self._coming)):
+            self._fork()
+
+    def _fill_soon(self) -> None:
+        """Fill the pool up, a little later."""
+        if self._filling is None:
+            self._filling = asyncio.get_running_loop().call_later(REST, self._fill)
+
     def _fill(self) -> None:
-        """Ask for as many forks as are missing: for those who wait, then for the pool."""
-        for_takers = len(self._takers) - len(self._coming)
-        for_pool = min(
-            len(self._takers) + self._size - len(self._idle) - len(self._coming),
-            self._total - len(self._alive) - len(self._coming),
-        )
-        for _ in range(max(for_takers, for_pool)):
+        """Ask for as many processes as the pool lacks."""
+        if self._filling is not None:
+            self._filling.cancel()
+            self._filling = None
+        missing = len(self._takers) + self._size - len(self._idle) - len(self._coming)
+        for _ in range(min(missing, self._total - len(self._alive) - len(self._coming))):
             self._fork()
 
     def _fork(self) -> None:
@@ -199,7 +217,7 @@ class Pool:
             elif "ended" in told:
                 for pid, status in told["ended"]:
                     self._went(pid, status)
-                self._fill()
+                self._fill_soon()
             else:
                 self._coming.pop(told["failed"]).close()
                 self._failed(told["reason"])

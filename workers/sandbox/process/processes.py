@@ -30,8 +30,9 @@ from workers.sandbox.result import (
 
 log = logging.getLogger(__name__)
 
-#: How many processes wait, forked, for a script.
-POOL = 4
+#: How many processes wait, forked, for a script: a turn with several finds one for each. One that waits takes
+#: about 2 MB.
+POOL = 8
 #: How often a run is given another process when the one it got was dead already.
 _STILLBORN = 3
 
