@@ -28,8 +28,8 @@ class Fault:
     type: str
     message: str
     line: int | None = None
-    #: Set when a limit ended the run: "output", or "call" for one of the host's (`type` is "LimitError" then),
-    #: or "recursion" (`type` is "RecursionError").
+    #: Set when a limit ended the run: "output", or "call" for one of the host's (`type`: "LimitError"),
+    #: or "recursion" (`type`: "RecursionError").
     limit: str | None = None
 
 
