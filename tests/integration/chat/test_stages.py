@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import pairwise
 from typing import Any
 
 import openai
@@ -167,6 +169,21 @@ async def test_controls_of_the_session_stand_below_what_a_script_names(talk: Tal
     assert of(plain) == [None, None, None]
 
 
+async def test_scripts_take_the_permits_of_their_connection_like_the_turn(talk: Talk) -> None:
+    """One call at a time, and nobody waits for a permit while holding one."""
+    await talk.module("left", "a = ctx.generate('[[fake first=0.1 tokens=1]]')")
+    await talk.module("right", "b = ctx.generate('[[fake first=0.1 tokens=1]]')")
+    await talk.after("behind", "c = ctx.reflect('[[fake first=0.1 tokens=1]]', role='user')")
+    made = await asyncio.to_thread(talk.user.connect, "narrow", max_in_flight=1)
+    persona = await talk.persona("@left@right@behind")
+    turns = [await talk.begin(**persona, connection_id=made["id"]) for _ in range(2)]
+    for session in turns:
+        assert (await talk.ended(session)).last["post_response"] == "done"
+    spans = sorted((one["at"], one["ended_at"]) for one in await talk.requests())
+    assert len(spans) == 8
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans))
+
+
 # ON_DEMAND --------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +217,16 @@ async def test_a_name_that_the_client_got_wrong_is_refused(talk: Talk) -> None:
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["modules.0", "modules.1"]
     assert await talk.requests() == []
+
+
+async def test_a_module_that_nothing_shows_runs_when_the_client_names_it(talk: Talk) -> None:
+    await talk.module("note", "n = ctx.get_variable('n', 0) + 1", "${n}", execution_context="ON_DEMAND")
+    turn = await talk.say(modules=["note"])
+    assert await talk.sent() == [[("user", "Hello.")]]
+    assert await talk.variables(turn) == {"note": {"n": 1}}
+    again = await talk.say(**turn.conversation)
+    assert again.modules(1) == {}
+    assert await talk.variables(again) == {"note": {"n": 1}}
 
 
 # Triggers ---------------------------------------------------------------------------------------------------
