@@ -204,14 +204,6 @@ class ShuttingDownError(ParleyError):
     title = "The gateway is shutting down"
 
 
-class AttemptsExhaustedError(ParleyError):
-    """Every attempt at the job was lost or failed inside Parley."""
-
-    code = "attempts_exhausted"
-    status = 502
-    title = "The job failed on every attempt"
-
-
 class ProviderError(ParleyError):
     """The model's provider failed; what it said before is kept."""
 

@@ -54,11 +54,6 @@ def log_context(**fields: Any) -> Iterator[None]:
         _context.reset(token)
 
 
-def current_log_context() -> Mapping[str, Any]:
-    """The fields that :func:`log_context` has put on the lines logged here."""
-    return _context.get()
-
-
 def redact(text: str) -> str:
     """``text`` without what looks like a key, a token or a password."""
     for pattern, replacement in _SECRETS:

@@ -9,9 +9,3 @@ class Wire(BaseModel):
     """A body of the HTTP contract: an unknown field is an error, so that a misspelt one is not lost."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-
-class Value(BaseModel):
-    """An immutable value passed around inside Parley."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 
 from shared.errors import ProviderTimeoutError
@@ -46,10 +46,6 @@ class CallTimeouts:
             between_tokens=chosen.between_tokens or settings.provider_between_tokens_timeout,
             total=chosen.total or settings.provider_total_timeout,
         )
-
-    def with_total(self, seconds: float) -> CallTimeouts:
-        """The same with another ``total``."""
-        return replace(self, total=seconds)
 
 
 def timed_out(name: str, seconds: float) -> ProviderTimeoutError:
@@ -101,11 +97,6 @@ class CallClock:
         """A try begins: ``first_token`` counts from now."""
         self._phase = "first_token"
         self._limit = self._loop.time() + self._timeouts.first_token
-
-    def await_end(self) -> None:
-        """Only ``total`` counts: the answer comes in one piece."""
-        self._phase = "total"
-        self._limit = self._total_due
 
     def token(self) -> None:
         """A token came: ``between_tokens`` counts from the next await."""

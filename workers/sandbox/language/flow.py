@@ -87,7 +87,6 @@ class _Flow:
         self.changed = False
         self._scopes: dict[ast.AST, _Scope] = {}
         self._attributes: dict[str, Tokens] = {}
-        self._returns: dict[ast.AST, Tokens] = {}
         self._methods: set[ast.AST] = set()
 
     # Statements
