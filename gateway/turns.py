@@ -11,7 +11,8 @@ from gateway.auth import Caller
 from gateway.idempotency import Once
 from gateway.state import GatewayState
 from gateway.streaming.hub import Inbox
-from shared.errors import ParleyError, ShuttingDownError, ValidationError
+from shared.database.repositories import traces
+from shared.errors import ParleyError, ShuttingDownError, TraceNotFoundError, ValidationError
 from shared.jobs import new_turn
 from shared.jobs.accept import accept_turn
 from shared.jobs.answers import stored_reply
@@ -172,13 +173,15 @@ class OpenTurn:
             TurnFailedError: the turn failed.
             ShuttingDownError: the gateway stops before the answer is there.
         """
-        warnings: list[dict[str, Any]] = []
+        warnings: list[dict[str, Any]] | None = []
         async for batch in self.events():
             for entry in batch:
-                if entry.type == EventType.WARNING:
-                    # An attempt that was tried again warns again.
-                    if (warning := entry.payload()) not in warnings:
-                        warnings.append(warning)
+                if entry.type == EventType.RESTART:
+                    # What was told before is of an attempt that is tried again, or was lost with Redis.
+                    warnings = None
+                elif entry.type == EventType.WARNING:
+                    if warnings is not None:
+                        warnings.append(entry.payload())
                 elif entry.type in {EventType.DONE, EventType.CANCELLED, EventType.ERROR}:
                     return await self._stored(warnings)
         raise ShuttingDownError(
@@ -194,7 +197,7 @@ class OpenTurn:
             return self._position
         return await self._state.jobs.store.queue_position(self.job.id)
 
-    async def _stored(self, warnings: list[dict[str, Any]]) -> Answer:
+    async def _stored(self, warnings: list[dict[str, Any]] | None) -> Answer:
         job = await self._state.jobs.store.owned(self.job.id, self._caller.user_id)
         if job.status is Status.FAILED:
             error = job.error or {}
@@ -209,8 +212,17 @@ class OpenTurn:
             thinking=reply.thinking,
             tool_calls=reply.tool_calls,
             metadata=(job.outcome or {}).get("metadata", {}),
-            warnings=warnings,
+            warnings=await self._traced_warnings() if warnings is None else warnings,
         )
+
+    async def _traced_warnings(self) -> list[dict[str, Any]]:
+        """What was warned of before the answer, as it was stored with it."""
+        async with self._state.sessions() as session:
+            try:
+                trace = await traces.get(session, self._caller.user_id, self.job.id)
+            except TraceNotFoundError:
+                return []
+        return [{**one, "session_id": str(self.job.id)} for one in trace["warnings"] if one["stage"] < 4]
 
     async def _cancel_if_alone(self) -> None:
         if not await self._state.jobs.hub.watched_elsewhere(self.job.id):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Any
 
 import pytest
@@ -174,6 +175,22 @@ async def test_the_end_is_told_the_same_when_redis_has_lost_it(talk: Talk) -> No
     assert told(turn.last) == {"modules": ["late"], "state_updated": True, "post_response": "done"}
     assert rebuilt.of("done") == turn.of("done")
     assert rebuilt.text == turn.text
+
+
+async def test_a_repeated_request_is_warned_as_the_first_one_was(talk: Talk) -> None:
+    """From the trace, where the events are lost; what came after the answer was not told then either."""
+    await talk.module("early", "raise ValueError('no')")
+    await talk.after("late", "raise ValueError('neither')")
+    body = {"message": "a", **await talk.persona("@early@late")}
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    first = (await talk.http.post("/api/chat/send", json=body, headers=key)).json()
+    turn = await talk.ended(first["session_id"])
+    assert [warning["module_name"] for warning in turn.of("warning")] == ["early", "late"]
+    assert [warning["module_name"] for warning in first["warnings"]] == ["early"]
+    assert (await talk.http.post("/api/chat/send", json=body, headers=key)).json() == first
+    await asyncio.to_thread(forget, talk.stack.redis_url, turn.session_id)
+    assert (await talk.http.post("/api/chat/send", json=body, headers=key)).json() == first
+    assert len(await talk.requests()) == 1
 
 
 def forget(redis_url: str, session_id: str) -> None:
