@@ -19,7 +19,7 @@ INLINE = 0.001
 INLINE_LENGTH = 10_000
 #: All triggers of a turn together may search so many times as long as one; those that come later count as not
 #: having ended in time.
-TOGETHER = 20
+TOGETHER = 5
 #: Seconds of searching after which others get their turn.
 _BREATH = 0.002
 
