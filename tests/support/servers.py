@@ -35,6 +35,7 @@ from deploy.local.valkey import EmbeddedValkey
 
 BACKENDS = ("embedded", "testcontainers", "external")
 _DRIVER = "+psycopg"
+_EMPTY = (Path(__file__).parent / "empty_database.sql").read_text()
 
 
 def backend() -> str:
@@ -99,12 +100,17 @@ class Databases:
         self._execute(statement)
         return name
 
+    def empty(self, name: str) -> None:
+        """Take all rows out of a migrated database, and everyone who is connected."""
+        self._execute(sql.SQL(_EMPTY), self.url(name))
+
     def drop(self, name: str) -> None:
         """Remove a database, whoever is connected to it."""
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.maintenance_url.replace(_DRIVER, "", 1), autocommit=True) as connection:
+    def _execute(self, statement: sql.Composable, url: str = "") -> None:
+        plain = (url or self.maintenance_url).replace(_DRIVER, "", 1)
+        with psycopg.connect(plain, autocommit=True) as connection:
             connection.execute(statement)
 
 
@@ -205,12 +211,21 @@ def empty_database_url(databases: Databases) -> Iterator[str]:
     databases.drop(name)
 
 
-@pytest.fixture
-def postgres_url(databases: Databases, migrated_template: str) -> Iterator[str]:
-    """SQLAlchemy URL of a migrated database of this test."""
+@pytest.fixture(scope="session")
+def _used_database(databases: Databases, migrated_template: str) -> Iterator[str]:
     name = databases.create(template=migrated_template)
-    yield databases.url(name)
+    yield name
     databases.drop(name)
+
+
+@pytest.fixture
+def postgres_url(databases: Databases, _used_database: str) -> str:
+    """SQLAlchemy URL of a migrated database, for this test alone, without rows when it begins.
+
+    It is the same one for one test after the other: making one takes longer than most tests.
+    """
+    databases.empty(_used_database)
+    return databases.url(_used_database)
 
 
 @pytest.fixture(scope="module")

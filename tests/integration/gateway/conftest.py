@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.routing import BaseRoute
 
 from gateway.app import create_app
 from gateway.state import GatewayState
@@ -42,10 +43,25 @@ def settings(postgres_url: str, redis_url: str, tmp_path: Path) -> Settings:
     )
 
 
+_included: dict[tuple[str, int], BaseRoute] = {}
+
+
+def share_routes(app: FastAPI) -> None:
+    """Give the app the included routers of earlier ones, which are the same and know nothing of the app.
+
+    FastAPI works out what is in them on an app's first request, and takes longer for it than most tests.
+    """
+    for at, route in enumerate(app.router.routes):
+        if hasattr(route, "original_router"):
+            key = (route.include_context.prefix, id(route.original_router))
+            app.router.routes[at] = _included.setdefault(key, route)
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """A gateway between its start and its end."""
     app = create_app(settings)
+    share_routes(app)
     state: GatewayState = app.state.gateway
     async with state.running():
         yield app

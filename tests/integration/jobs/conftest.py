@@ -1,11 +1,10 @@
-"""The job machinery on a real Postgres and a real Redis: one database for all tests, emptied before each."""
+"""The job machinery on a real Postgres and a real Redis: one database, empty before each test."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
 
-import psycopg
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,31 +14,15 @@ from shared.redis_client import connect
 from shared.settings import Settings
 from tests.integration.jobs.house import House, WakeupLog
 from tests.integration.jobs.simulation.truth import Truth
-from tests.support.servers import Databases
 
 TTL = 3.0
 NAMESPACE = "parley"
 
 
-@pytest.fixture(scope="session")
-def jobs_database(databases: Databases, migrated_template: str) -> Iterator[str]:
-    """URL of the database that these tests share."""
-    name = databases.create(template=migrated_template)
-    yield databases.url(name)
-    databases.drop(name)
-
-
-def empty(url: str) -> None:
-    """Remove every row."""
-    with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
-        connection.execute("TRUNCATE users CASCADE")
-
-
 @pytest.fixture
-def database_url(jobs_database: str) -> str:
+def database_url(postgres_url: str) -> str:
     """URL of the database, empty."""
-    empty(jobs_database)
-    return jobs_database
+    return postgres_url
 
 
 @pytest.fixture
