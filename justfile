@@ -23,7 +23,7 @@ lint:
 fix:
     .venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
-# Latency, throughput, cancel times and memory beside a direct proxy.
+# Latency, throughput, cancel times and memory beside a direct proxy; modules and scripts.
 bench *args:
     .venv/bin/python -m tests.benchmarks {{args}}
 
