@@ -82,7 +82,7 @@ def check_answerable(options: TurnOptions) -> Callable[[Basis], None]:
                 errors=[
                     {
                         "field": f"modules.{options.modules.index(name)}",
-                        "message": "is no active ON_DEMAND module",
+                        "message": "is no active ON_DEMAND module with a script",
                     }
                     for name in basis.unknown_modules
                 ],

@@ -9,7 +9,7 @@ SELECT
         WHERE NOT EXISTS (
             SELECT FROM modules m
             WHERE m.owner_id = :owner_id AND m.name = asked.name
-              AND m.is_active AND m.execution_context = 'ON_DEMAND')
+              AND m.is_active AND m.type = 'advanced' AND m.execution_context = 'ON_DEMAND')
         ORDER BY asked.place) AS unknown_modules
 FROM (SELECT 1) one
 LEFT JOIN personas p

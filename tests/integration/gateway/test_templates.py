@@ -83,15 +83,17 @@ async def test_what_is_wrong_is_named(ada: User, path: str, body: dict[str, Any]
 
 async def test_a_turn_may_only_ask_for_modules_that_run_on_demand(stack: Stack, user: StackUser) -> None:
     other = stack.user()
-    other.post("/api/modules", json={"name": "foreign", "execution_context": "ON_DEMAND"})
+    on_demand = {"type": "advanced", "script": "x = 1", "execution_context": "ON_DEMAND"}
+    other.post("/api/modules", json={"name": "foreign", **on_demand})
     for name, given in (
-        ("asked", {"execution_context": "ON_DEMAND"}),
+        ("asked", on_demand),
         ("always", {}),
-        ("off", {"execution_context": "ON_DEMAND", "is_active": False}),
+        ("off", {**on_demand, "is_active": False}),
+        ("simple", {"execution_context": "ON_DEMAND"}),
     ):
         user.post("/api/modules", json={"name": name, "content": "x", **given})
-    names = ["asked", "always", "off", "foreign", "missing"]
-    wrong = {f"modules.{place}" for place in range(1, 5)}
+    names = ["asked", "always", "off", "simple", "foreign", "missing"]
+    wrong = {f"modules.{place}" for place in range(1, 6)}
     async with user.http() as http:
         for path in ("/api/chat/send", "/api/chat/stream"):
             refused = await http.post(path, json={"message": "Hi", "modules": names})
