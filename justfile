@@ -7,15 +7,23 @@ _list:
 up *args:
     .venv/bin/parley up {{args}}
 
-# The main suite, or a part of it.
+# The main suite in two processes, or a part of it.
 test *args:
-    .venv/bin/python -m pytest {{args}}
+    .venv/bin/python -m pytest -n 2 {{args}}
+
+# The scripts' language and processes, and every attack on them.
+sandbox:
+    .venv/bin/python -m pytest tests/unit/sandbox tests/integration/sandbox
+
+# The long simulation of the job protocol, and faults put into it on purpose.
+simulation:
+    .venv/bin/python -m pytest tests/integration/jobs -m slow
 
 # Faults under load, judged by the history checker.
 chaos:
     .venv/bin/python -m pytest tests/chaos -m slow
 
-# Style, types and import rules.
+# Style, types, import rules and generated files.
 lint:
     scripts/lint
 
@@ -26,6 +34,10 @@ fix:
 # Latency, throughput, cancel times and memory beside a direct proxy; modules and scripts.
 bench *args:
     .venv/bin/python -m tests.benchmarks {{args}}
+
+# Write the documentation of plugin functions from the functions.
+plugin-docs:
+    scripts/plugin-docs
 
 # Renew the locked versions.
 lock:

@@ -16,7 +16,7 @@ from tests.integration.jobs.simulation.truth import Truth
 from tests.integration.jobs.simulation.world import simulate
 
 #: Seconds for the runs of the main suite, and of the long one.
-BUDGET = 30.0
+BUDGET = 15.0
 LONG_BUDGET = 600.0
 
 
