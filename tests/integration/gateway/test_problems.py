@@ -129,8 +129,9 @@ async def test_a_misspelt_query_parameter_is_refused_and_nothing_is_made(ada: Us
     assert fields(problem(await ada.http.get("/api/users/me?x=1"), 422, "validation_error")) == {"x"}
 
 
-async def test_under_v1_a_misspelt_query_parameter_is_ignored(ada: User) -> None:
-    assert (await ada.http.get("/v1/models?x=1")).status_code == 200
+@pytest.mark.parametrize("path", ["/v1/models", "/health/live", "/health/ready"])
+async def test_elsewhere_a_query_parameter_that_is_not_known_is_ignored(ada: User, path: str) -> None:
+    assert (await ada.http.get(f"{path}?x=1")).status_code == 200
 
 
 @pytest.mark.parametrize(
