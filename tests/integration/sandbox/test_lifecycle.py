@@ -191,6 +191,26 @@ async def test_a_process_that_comes_as_its_run_is_cancelled_is_kept_for_the_next
         assert not pool._idle
 
 
+async def test_the_pool_fills_up_behind_the_scripts_and_those_who_wait_are_served_at_once() -> None:
+    with started(language=BARE, pool=2) as processes:
+        pool = processes._pool
+        await run(processes, "x = 1")
+        while len(pool._idle) < 2:
+            await asyncio.sleep(0.01)
+        taken = [await pool.take(), await pool.take()]
+        assert not pool._coming
+
+        third = asyncio.create_task(pool.take())
+        await asyncio.sleep(0)
+        assert pool._coming
+        taken.append(await third)
+        assert len({process.pid for process in taken}) == 3
+        while len(pool._idle) < 2:
+            await asyncio.sleep(0.01)
+        for process in taken:
+            process.kill()
+
+
 async def test_no_more_scripts_run_at_once_than_there_are_places() -> None:
     with started(language=BARE, processes=3, reserved=3) as processes:
         before = descendants()
