@@ -53,7 +53,7 @@ async def test_tasks_do_not_see_the_context_of_each_other() -> None:
 @pytest.mark.parametrize(
     ("text", "secret"),
     [
-        (f"key {keys.generate().key} used", "_"),
+        pytest.param(f"key {keys.generate().key} used", "_", id="a key of Parley"),
         ("Authorization: Bearer abcdefghijklmnop", "abcdefghijklmnop"),
         ("Authorization: Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpwYXNzd29yZA"),
         ("using sk-proj-1234567890abcdef", "1234567890abcdef"),
