@@ -5,6 +5,7 @@ Every reader asks in a READ ONLY transaction of its own; none is held while a sc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,12 @@ _SAID = (
 )
 _SAID_END = ") s ORDER BY s.position"
 _READ_ONLY = text("SET TRANSACTION READ ONLY")
-_COUNT = text(f"{_BRANCH} SELECT count(*) FROM numbered")  # noqa: S608
-_RANGE = text(
-    f"{_BRANCH} {_SAID} FROM numbered n JOIN messages m ON m.id = n.id "
-    "WHERE n.position >= :start AND n.position < coalesce(CAST(:stop AS bigint), n.position + 1)" + _SAID_END
+#: The ids of the branch as one text: a list of thousands of values would take the event loop's time.
+_IDS = text(f"{_BRANCH} SELECT string_agg(CAST(id AS text), ',' ORDER BY position) AS ids FROM numbered")  # noqa: S608
+_MESSAGES = text(
+    f"{_SAID} FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY n (id, position) "
+    "JOIN messages m ON m.id = n.id AND m.conversation_id = CAST(:conversation_id AS uuid)" + _SAID_END
 )
-_RECENT = text(
-    f"{_BRANCH} {_SAID} FROM (SELECT * FROM numbered ORDER BY position DESC LIMIT :wanted) n "  # noqa: S608
-    f"JOIN messages m ON m.id = n.id {_SAID_END}"
-)
-_POSITIONS = text(f"{_BRANCH} SELECT id, position FROM numbered WHERE CAST(id AS text) = ANY(:ids)")  # noqa: S608
 _CONVERSATION = text(
     "SELECT c.title, c.created_at, c.updated_at, p.name AS persona_name "
     "FROM (SELECT 1) one "
@@ -95,11 +92,13 @@ class TurnReader:
         self._model = model
         self.leaf = leaf
         self.memory_leaf = leaf
+        self._walking = asyncio.Lock()
+        self._walked: tuple[UUID | None, list[str]] | None = None
 
     # The messages of the branch ---------------------------------------------------------------------------
     async def count(self) -> int:
         """How many there are."""
-        return int((await self._branch(_COUNT)).scalar() or 0)
+        return len(await self._ids())
 
     async def recent(self, limit: int, *, room: int = MAX_READ) -> list[Said]:
         """The last ``limit`` of them, oldest first.
@@ -107,7 +106,8 @@ class TurnReader:
         Raises:
             CallError: ``ValueError``, when they have more than ``room`` bytes.
         """
-        return _said(await self._branch(_RECENT, wanted=limit, room=room), room)
+        ids = await self._ids()
+        return await self._said(ids[max(0, len(ids) - limit) :], room)
 
     async def range(self, start: int, end: int | None) -> list[Said]:
         """Those from position ``start`` up to, not including, ``end``.
@@ -115,16 +115,27 @@ class TurnReader:
         Raises:
             CallError: ``ValueError``, when they have more than :data:`MAX_READ` bytes.
         """
-        return _said(await self._branch(_RANGE, start=start, stop=end, room=MAX_READ), MAX_READ)
+        return await self._said((await self._ids())[start:end], MAX_READ)
 
     async def positions(self, ids: Sequence[str]) -> dict[str, int]:
         """The position of each of ``ids`` that is a message of the branch."""
-        rows = await self._branch(_POSITIONS, ids=[one.lower() for one in ids])
-        return {str(row.id): row.position for row in rows}
+        wanted = {one.lower() for one in ids}
+        return {one: place for place, one in enumerate(await self._ids()) if one in wanted}
 
-    async def _branch(self, statement: TextClause, **parameters: Any) -> direct.Rows:
-        place = {"leaf": self.leaf, "conversation_id": self._conversation_id}
-        return await read(self._engine, statement, {**place, **parameters})
+    async def _ids(self) -> list[str]:
+        """The messages of the branch, oldest first: gone through once for each leaf, whatever is asked."""
+        async with self._walking:
+            if self._walked is None or self._walked[0] != self.leaf:
+                place = {"leaf": self.leaf, "conversation_id": self._conversation_id}
+                found = (await read(self._engine, _IDS, place)).scalar()
+                self._walked = self.leaf, found.split(",") if found else []
+            return self._walked[1]
+
+    async def _said(self, ids: list[str], room: int) -> list[Said]:
+        if not ids:
+            return []
+        place = {"ids": ids, "conversation_id": self._conversation_id, "room": room}
+        return _said(await read(self._engine, _MESSAGES, place), room)
 
     # What surrounds it ------------------------------------------------------------------------------------
     async def conversation(self) -> ConversationInfo:

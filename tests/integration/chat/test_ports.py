@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from shared.settings import Settings
 from tests.fakes.process import ModelServer, start_model_server
 from tests.support.plugin_contract import GeneratorContract, Ports, PortsContract, World
 from workers.chat.modules.runner import TokenCount
+from workers.jobs import turn_readers
 from workers.jobs.script_model import ScriptModels
 from workers.jobs.turn_readers import MAX_READ, TurnReader, read
 from workers.jobs.turn_scripts import acts
@@ -160,6 +162,28 @@ async def test_messages_that_are_too_much_are_not_fetched(postgres_world: Postgr
     for asked in (ports.messages.recent(3), ports.messages.range(0, None)):
         with pytest.raises(CallError, match=f"{MAX_READ + 2} bytes, .* ask for fewer"):
             await asked
+
+
+async def test_a_branch_is_gone_through_once_for_each_leaf(
+    postgres_world: PostgresWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = await postgres_world.conversation([("user", "one"), ("assistant", "two"), ("user", "three")])
+    reader = ports.messages
+    assert isinstance(reader, TurnReader)
+    asked: list[object] = []
+
+    async def counted(engine: AsyncEngine, statement: Any, parameters: Any) -> direct.Rows:
+        asked.append(statement)
+        return await read(engine, statement, parameters)
+
+    monkeypatch.setattr(turn_readers, "read", counted)
+    counts = await asyncio.gather(*(reader.count() for _ in range(20)))
+    assert counts == [3] * 20
+    assert await reader.positions([ports.ids[2], "no id"]) == {ports.ids[2]: 2}
+    assert [said.content for said in await reader.range(1, 2)] == ["two"]
+    assert asked.count(turn_readers._IDS) == 1
+    reader.leaf = uuid.UUID(ports.ids[1])
+    assert await reader.count() == 2
 
 
 @pytest.fixture(scope="module")
