@@ -43,7 +43,7 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that is given a :class:`StrictRequest`; under ``/api`` only with query parameters that it has."""
+    """A route given a :class:`StrictRequest`; under ``/api`` only with query parameters that it has."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of this route."""
