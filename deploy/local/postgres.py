@@ -221,6 +221,7 @@ class EmbeddedPostgres:
             "cluster_name": self.cluster_name,
             "unix_socket_permissions": "0777",  # the directory is private, the login checked by the kernel
             "log_line_prefix": "%m [%p] ",
+            "log_error_verbosity": "terse",  # the details of an error hold values: what was said, names
             **self.options,
         }
         return [

@@ -85,6 +85,12 @@ def test_postgres_opens_no_port_and_its_socket_is_private(own_postgres: Embedded
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try it as another account")
+def test_the_log_of_postgres_tells_errors_without_the_values_in_them(own_postgres: EmbeddedPostgres) -> None:
+    with closing(connect(own_postgres)) as connection:
+        assert connection.execute("SHOW log_error_verbosity").fetchone() == ("terse",)
+        assert connection.execute("SHOW log_parameter_max_length_on_error").fetchone() == ("0",)
+
+
 def test_the_account_that_runs_postgres_may_not_log_in_to_it(own_postgres: EmbeddedPostgres) -> None:
     assert own_postgres.account is not None
     refused = own_postgres.account.run(
