@@ -94,7 +94,7 @@ class TurnTrace(Wire):
     Attributes:
         session_id: the turn.
         attempt: which attempt the trace is of.
-        stages: those that had something to do, in order.
+        stages: the answer, and those around it that had something to do, in order.
         warnings: all of them, in the order in which they were given.
         request: the provider request exactly as sent, without secrets; ``None`` until it was sent.
         response: metadata of the answer.

@@ -83,6 +83,7 @@ class TurnStages:
         self._changes: list[StateChange] = []
         self._prompts = SystemPromptState(turn.template or "")
         self._request: ChatRequest | None = None
+        self._answering: StageTrace | None = None
         self._done: set[UUID] = set()
         self.trace = TurnTrace(session_id=str(job.id), attempt=job.attempt)
         self._room = TraceRoom()
@@ -107,7 +108,15 @@ class TurnStages:
     def sent(self, request: ChatRequest) -> None:
         """``request`` goes to the provider: its system prompt is what modules after the answer see."""
         self._request = request
+        resolved = self._prompts.get_prompt_for_stage(MainResponse.number)
         MainResponse.sent(self._prompts, request.messages)
+        self._answering = StageTrace(
+            stage=MainResponse.number,
+            label=MainResponse.label,
+            prompt_before=resolved,
+            prompt_after=self._prompts.get_all_stages()[MainResponse.number],
+        )
+        self.trace.stages.append(self._answering)
 
     async def keep(
         self,
@@ -126,6 +135,8 @@ class TurnStages:
         if self._request is not None:
             provider = ProviderFactory.create_provider(self._turn.target.provider, self._parts.client)
             self.trace.request = provider.build_request(self._request)
+        if self._answering is not None:
+            self._answering.duration_ms = round((reply.details.get("response_time") or 0.0) * 1000, 3)
         self.trace.response = {**reply.details, **_ENDS.get(status, {})}
         if status is Status.SUCCEEDED:
             self.trace.post_response = "pending" if await self.left(reply.content) else "done"

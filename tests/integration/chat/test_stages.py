@@ -72,6 +72,8 @@ async def test_every_stage_is_told_and_the_second_waits_for_its_model(talk: Talk
     assert stages[1]["prompt_after"] == "one <@thought>  "
     assert stages[2]["prompt_before"] == stages[1]["prompt_after"]
     assert stages[2]["prompt_after"] == "one <it rains>  "
+    assert stages[3]["prompt_before"] == stages[3]["prompt_after"] == stages[2]["prompt_after"]
+    assert stages[3]["duration_ms"] > 0
     assert turn.modules(2)["thought"]["tokens"]["output"] == 2
     assert turn.modules(4)["fourth"]["outputs"] == {"kept": turn.text}
     assert turn.modules(5)["fifth"]["outputs"] == {"felt": "glad"}
@@ -259,7 +261,10 @@ async def test_a_persona_without_modules_has_one_stage_and_one_call(talk: Talk) 
         False,
         "done",
     )
-    assert (turn.trace["stages"], turn.trace["post_response"]) == ([], "done")
+    (answer,) = turn.trace["stages"]
+    assert (answer["stage"], answer["label"], answer["modules"]) == (3, "generating", [])
+    assert (answer["prompt_before"], answer["prompt_after"]) == ("You are Ava.", "You are Ava.")
+    assert turn.trace["post_response"] == "done"
     assert (await talk.status(turn.session_id))["post_response"] == "done"
 
 
