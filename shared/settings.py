@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     #: Script processes that one worker process has at once.
     script_processes: int = Field(16, ge=1)
     #: More places, for modules that a script runs: scripts that wait for scripts cannot lock up.
-    script_reserved: int = Field(4, ge=1)
+    script_reserved: int = Field(8, ge=1)
     #: How deep ``run_module`` nests.
     script_nesting: int = Field(3, ge=1, le=10)
     #: Seconds that one trigger's regular expression may search.

@@ -17,7 +17,8 @@ class Places:
 
     Owners share: who holds the fewest places comes first, then who was given none for longest. And nobody
     holds the last quarter of the general ones, so that scripts of one owner that wait for a model, be they
-    ever so many, make no other owner wait.
+    ever so many, make no other owner wait. Of the reserved places that runs one level down can have, an owner
+    holds half: the levels below only follow these.
     """
 
     def __init__(self, general: int, reserved: int, nesting: int) -> None:
@@ -26,11 +27,15 @@ class Places:
         self.total = general + self.reserved
         #: General places that one owner may hold.
         self.share = max(1, general - max(1, general // 4))
+        #: Reserved places that runs of one owner may hold one level down.
+        self.nested_share = max(1, (self.reserved - nesting + 1) // 2)
         self._free = [general, self.reserved]
         self._numbers = itertools.count()
         #: By owner, how many places are held, and who waits, in the order of asking.
         self._held: tuple[Counter[str | None], Counter[str | None]] = (Counter(), Counter())
         self._waiting: tuple[_Lines, _Lines] = ({}, {})
+        #: By owner, how many reserved places runs one level down hold.
+        self._one_down: Counter[str | None] = Counter()
         #: When owners who hold a place or wait were last given one.
         self._given: tuple[dict[str | None, int], dict[str | None, int]] = ({}, {})
 
@@ -62,14 +67,22 @@ class Places:
         held[owner] -= 1
         if not held[owner]:
             del held[owner]
+        if depth == 1:
+            self._one_down[owner] -= 1
+            if not self._one_down[owner]:
+                del self._one_down[owner]
         self._give(depth > 0)
         self._tidy(depth > 0, owner)
 
     def _fits(self, waiter: _Waiter) -> bool:
         free, depth = self._free[waiter.depth > 0], waiter.depth
+        if free <= (self.nesting - depth if depth else 0):
+            return False
+        if waiter.owner is None or depth > 1:
+            return True
         if depth:
-            return free > self.nesting - depth
-        return free > 0 and (waiter.owner is None or self._held[0][waiter.owner] < self.share)
+            return self._one_down[waiter.owner] < self.nested_share
+        return self._held[0][waiter.owner] < self.share
 
     def _give(self, nested: bool) -> None:
         """To whom of those that may have one; a deeper run may pass one that has to wait."""
@@ -88,6 +101,8 @@ class Places:
             if not waiter.given.done():
                 self._free[nested] -= 1
                 held[waiter.owner] += 1
+                if waiter.depth == 1:
+                    self._one_down[waiter.owner] += 1
                 given[waiter.owner] = next(self._numbers)
                 waiter.given.set_result(None)
 

@@ -82,8 +82,8 @@ async def test_who_is_cancelled_with_a_place_gives_it_back() -> None:
         await gone
 
 
-async def of(places: Places, owner: str) -> asyncio.Task[None]:
-    task = asyncio.create_task(places.enter(0, owner))
+async def of(places: Places, owner: str, depth: int = 0) -> asyncio.Task[None]:
+    task = asyncio.create_task(places.enter(depth, owner))
     await asyncio.sleep(0)
     return task
 
@@ -110,6 +110,21 @@ async def test_who_has_fewer_places_comes_first() -> None:
     places.leave(0, "hog")
     await asyncio.wait_for(bob, 1)
     assert sum(task.done() for task in hog) == 1
+
+    for task in hog:
+        task.cancel()
+
+
+async def test_nobody_takes_the_reserved_places_of_all_others() -> None:
+    places = Places(16, 8, 3)
+    hog = [await of(places, "hog", depth=1) for _ in range(10)]
+    assert sum(task.done() for task in hog) == places.nested_share == 3
+
+    assert (await of(places, "ann", depth=1)).done()
+    assert all([(await of(places, "hog", depth)).done() for depth in (2, 3)])
+    places.leave(1, "hog")
+    await asyncio.sleep(0)
+    assert sum(task.done() for task in hog) == 4
 
     for task in hog:
         task.cancel()
@@ -167,3 +182,4 @@ async def test_any_crowd_of_nested_runs_gets_through(seed: int) -> None:
     assert places._held == ({}, {})
     assert places._waiting == ({}, {})
     assert places._given == ({}, {})
+    assert not places._one_down
