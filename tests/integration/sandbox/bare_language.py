@@ -96,6 +96,7 @@ def run_script(
         exec(code, scope)
     except Exception as exc:
         kind = "LimitError" if getattr(exc, "type", "") == "LimitError" else type(exc).__name__
-        error = SimpleNamespace(type=kind, message=str(exc), line=None)
+        limit = "recursion" if isinstance(exc, RecursionError) else None
+        error = SimpleNamespace(type=kind, message=str(exc), line=None, limit=limit)
     variables = {name: value for name, value in scope.items() if name not in given and name[0] != "_"}
     return SimpleNamespace(variables=variables, printed="", error=error)
