@@ -12,12 +12,25 @@ import psutil
 PATIENCE = 5.0
 
 
+#: What other tests of this process have left running for the whole session; its children come and go.
+_SERVERS = ("postgres", "valkey", "celery", "gateway", "model_server")
+
+
 def descendants(of: int | None = None) -> set[int]:
-    """The process ids of all children, their children and so on."""
+    """The process ids of all children, their children and so on, but for the session's servers."""
     try:
-        return {child.pid for child in psutil.Process(of or os.getpid()).children(recursive=True)}
+        children = psutil.Process(of or os.getpid()).children()
     except psutil.NoSuchProcess:
         return set()
+    found: set[int] = set()
+    for child in children:
+        try:
+            if of is None and any(server in " ".join(child.cmdline()) for server in _SERVERS):
+                continue
+            found |= {child.pid, *(below.pid for below in child.children(recursive=True))}
+        except psutil.NoSuchProcess:
+            continue
+    return found
 
 
 def gone(pids: set[int]) -> bool:
