@@ -133,8 +133,9 @@ async def _make(
 ) -> PersonaImported:
     report = _report(imported, plan, dry_run=False)
     there = await modules.named(session, owner_id, [item.becomes for item in report.modules])
-    for item, module in zip(report.modules, plan.file.modules, strict=True):
-        row = there.get(module.name)
+    for item, action, module in zip(report.modules, plan.modules, plan.file.modules, strict=True):
+        # One that another import committed since the plan was made is not this one: its name is taken.
+        row = there.get(module.name) if action == "same" else None
         if row is None:
             row = await modules.create(
                 session, owner_id, module.model_dump(), analysis=compiled.get(module.name)
