@@ -162,10 +162,10 @@ def test_three_turns_of_a_persona_with_all_five_stages(http: httpx.Client) -> No
     expected = prompt("Visit 1, 1 messages.", "", "You are calm.", word, "", "")
     assert sent(first) == {"role": "system", "content": expected}
     by_number = {one["stage"]: one for one in first["stages"]}
-    assert sorted(by_number) == [1, 2, 4, 5]
+    assert sorted(by_number) == [1, 2, 3, 4, 5]
     assert by_number[1]["prompt_before"] == TEMPLATE
     assert by_number[1]["prompt_after"] == expected.replace(f"An idea: {word}", "@idea")
-    assert by_number[2]["prompt_after"] == expected
+    assert by_number[2]["prompt_after"] == by_number[3]["prompt_after"] == expected
     assert stage(first, 1)["ledger"]["skipped"] == "no_state"
     assert stage(first, 1)["storm"]["skipped"] == "trigger"
     assert stage(first, 1)["joke"]["skipped"] == "not_requested"

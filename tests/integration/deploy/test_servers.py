@@ -91,6 +91,7 @@ def test_the_log_of_postgres_tells_errors_without_the_values_in_them(own_postgre
         assert connection.execute("SHOW log_parameter_max_length_on_error").fetchone() == ("0",)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another account")
 def test_the_account_that_runs_postgres_may_not_log_in_to_it(own_postgres: EmbeddedPostgres) -> None:
     assert own_postgres.account is not None
     refused = own_postgres.account.run(

@@ -16,14 +16,21 @@ PATIENCE = 5.0
 _SERVERS = ("postgres", "valkey", "celery", "gateway", "model_server")
 
 
-def descendants(of: int | None = None) -> set[int]:
-    """The process ids of all children, their children and so on, but for the session's servers."""
+def descendants(of: int | None = None, *, but: frozenset[int] = frozenset()) -> set[int]:
+    """The process ids of all children, their children and so on, but for the session's servers.
+
+    Args:
+        of: whose; default: this process's.
+        but: children that are left out with all below them.
+    """
     try:
         children = psutil.Process(of or os.getpid()).children()
     except psutil.NoSuchProcess:
         return set()
     found: set[int] = set()
     for child in children:
+        if child.pid in but:
+            continue
         try:
             if of is None and any(server in " ".join(child.cmdline()) for server in _SERVERS):
                 continue

@@ -118,6 +118,10 @@ def _size(value: Any) -> int:
     return len(repr(value))
 
 
+#: What the interpreter says of a function that failed and told no reason, in its different places.
+_FORGOTTEN = re.compile("without (setting an exception|exception set)")
+
+
 def _fault(exc: BaseException, printed: Printed) -> Fault:
     line, kind = _line(exc), type(exc)
     if isinstance(exc, LimitReached):
@@ -125,7 +129,7 @@ def _fault(exc: BaseException, printed: Printed) -> Fault:
     if isinstance(exc, RecursionError) and not isinstance(exc, ModulesTooDeepError):
         return Fault("RecursionError", "functions call one another too deeply: use a loop", line, "recursion")
     # Some types of the interpreter forget to say that memory was short.
-    forgotten = isinstance(exc, SystemError) and "without setting an exception" in str(exc)
+    forgotten = isinstance(exc, SystemError) and _FORGOTTEN.search(str(exc)) is not None
     if isinstance(exc, MemoryError) or forgotten:
         return Fault("MemoryError", "the script used more memory than it may: keep less at once", line)
     return Fault("RecursionError" if kind is ModulesTooDeepError else kind.__name__, _message(exc), line)
