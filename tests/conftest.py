@@ -1,3 +1,15 @@
 """Fixtures for the whole suite: the servers of ``tests/support/servers.py``, the stack of ``stack.py``."""
 
+import pytest
+
 pytest_plugins = ["tests.support.servers", "tests.support.stack", "tests.support.distribution"]
+
+#: Seconds that a test of the default run may take, fixtures included: one that hangs fails, and says where.
+LONGEST = 240
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Limit every test but the slow ones, which take as long as they say."""
+    for item in items:
+        if item.get_closest_marker("slow") is None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONGEST))

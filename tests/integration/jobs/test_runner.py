@@ -75,9 +75,12 @@ class Workshop:
         try:
             yield self
         finally:
-            await self.runner.idle()
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            async with asyncio.timeout(30):
+                await self.runner.idle()
+            while not writing.done():
+                # Before 3.12 a library may let a cancellation slip that comes as its wait has just ended.
+                writing.cancel()
+                await asyncio.wait([writing], timeout=1)
             await self.engine.dispose()
 
     async def start(self) -> tuple[asyncio.Task[str], str]:

@@ -115,8 +115,10 @@ def hire(house: House, processes: ScriptProcesses, tmp_path: Path) -> Hire:
             yield made
         finally:
             await made.runner.idle()
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            while not writing.done():
+                # Before 3.12 a library may let a cancellation slip that comes as its wait has just ended.
+                writing.cancel()
+                await asyncio.wait([writing], timeout=1)
             await made.client.aclose()
             await made.engine.dispose()
 
