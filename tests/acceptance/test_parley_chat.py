@@ -110,16 +110,12 @@ def test_a_gateway_that_dies_in_the_middle_of_an_answer_costs_the_terminal_nothi
 
 
 def test_ctrl_c_cancels_the_turn(parley: ParleyCommand) -> None:
-    for number in ("five hundred", "six hundred", "seven hundred", "eight hundred", "nine hundred"):
-        process = parley.start("chat", f"Count from one to {number}, one number a line.")
-        assert process.stdout is not None
-        assert process.stdout.read(5)
-        process.send_signal(signal.SIGINT)
-        said = process.stdout.read()
-        process.stdout.close()
-        if process.wait() != ExitCode.OK:
-            break
-        # So short an answer was complete before the signal came: the model says what it likes.
+    process = parley.start("chat", "Count from one to five hundred, one number a line.")
+    assert process.stdout is not None
+    assert process.stdout.read(5)
+    process.send_signal(signal.SIGINT)
+    said = process.stdout.read()
+    process.stdout.close()
     assert process.wait() == ExitCode.INTERRUPTED
     assert "cancelled" in said
     assert api(parley).get("/api/chat/sessions/active")["active_session_count"] == 0
