@@ -219,7 +219,8 @@ async def _make_way(connection: Connection, turn: NewTurn) -> tuple[Phase, tuple
     if turn.on_busy == "interrupt":
         marked = []
         for other in others:
-            row = (await connection.execute(_MARK, {"job_id": other.id})).mappings().one()
+            parameters = {"job_id": other.id, "unless_answered": False}
+            row = (await connection.execute(_MARK, parameters)).mappings().one()
             marked.append(Job.from_row(row))
         return Phase.WAITING, tuple(marked)
     only_stages_left = len(others) == 1 and others[0].status is Status.SUCCEEDED

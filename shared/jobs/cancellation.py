@@ -7,7 +7,6 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import text
 
 from shared.database import direct
 from shared.jobs.closing import Closer
@@ -20,10 +19,6 @@ from shared.jobs.store import JobStore
 log = logging.getLogger(__name__)
 
 _MARK = statement("mark_cancelled")
-_MARK_UNANSWERED = text(
-    "UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()) "
-    "WHERE id = :job_id AND phase <> 'ended' AND status <> 'succeeded' RETURNING *"
-)
 
 
 def cancel_channel(namespace: str) -> str:
@@ -52,8 +47,8 @@ class Canceller:
             The job as it is afterwards; ``None`` when it had ended before, or was left alone. A job that is
             held may still be stored as succeeded: the commit of its outcome decides.
         """
-        mark = _MARK_UNANSWERED if unless_answered else _MARK
-        row = (await direct.execute(self._store.engine, mark, {"job_id": job_id})).mappings().first()
+        parameters = {"job_id": job_id, "unless_answered": unless_answered}
+        row = (await direct.execute(self._store.engine, _MARK, parameters)).mappings().first()
         if row is None:
             return None
         job = Job.from_row(row)
