@@ -16,7 +16,7 @@ from shared.schemas.controls import ChatControls, ProviderType, check_controls
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.chat.modules.runner import TokenCount
-from workers.jobs.turns import Target, stored_target, with_own_context
+from workers.jobs.turns import Target, check_model, stored_target, with_own_context
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest
 from workers.providers.factory import ProviderFactory
@@ -105,7 +105,12 @@ class ScriptModels:
         return response.content
 
     async def _chosen(self, call: GenerateCall | ReflectCall) -> tuple[Target, str]:
-        """What is called: the turn's own target, unless the script named another one."""
+        """What is called: the turn's own target, unless the script named another one.
+
+        Raises:
+            GenerationFailed: there is nothing to call, or no model is named.
+            ModelNotFoundError: the local server does not have it.
+        """
         target = self._target
         if call.provider is not None:
             parameters = {"owner_id": self._owner_id, "name": call.provider}
@@ -123,6 +128,7 @@ class ScriptModels:
         model = call.model or (self._model if own else None) or target.settings.model or self._model
         if not model:
             raise GenerationFailed("model_missing", "nothing says which model to call; name one")
+        check_model(target, model, self._settings)
         return target, model
 
 

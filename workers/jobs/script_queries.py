@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
 from shared.database import direct
-from shared.database.repositories import modules
 from shared.schemas import template
-from shared.schemas.controls import ChatControls
 from shared.schemas.module import ScriptTest
 from shared.schemas.templates import TemplateResolve
 from shared.schemas.trace import ModuleTrace
-from workers.chat.modules.module import Module, ModuleState, TurnModules
-from workers.chat.modules.resolver import StagedModuleResolver
+from workers.chat.modules.module import Module, ModuleState
 from workers.chat.system_prompt_state import SystemPromptState
 from workers.jobs.running import RunningAttempt
-from workers.jobs.script_model import ScriptModels, rehearsing
 from workers.jobs.trace_room import TraceRoom
-from workers.jobs.turn_readers import TurnReader
-from workers.jobs.turn_scripts import ScriptWorld, TurnScripts
-from workers.jobs.turn_world import StageParts, make_resolver, turn_modules
+from workers.jobs.turn_world import Place, StageParts, TurnWorld, make_world, read_modules
 from workers.jobs.turns import Target, stored_target
 from workers.sandbox.result import CompileResult, ScriptError
 
@@ -48,11 +42,9 @@ _TARGET = text(
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """Where something is tried: as if it were a turn of a conversation."""
+    """Something that is tried as if in a turn, and the newest answer of the conversation."""
 
-    reader: TurnReader
-    resolver: StagedModuleResolver
-    turn: TurnModules
+    world: TurnWorld
     reply: str
 
 
@@ -75,10 +67,13 @@ class ScriptQueries:
     async def test_script(self, attempt: RunningAttempt) -> dict[str, Any]:
         """Run a script as a turn would."""
         asked = ScriptTest.model_validate(_fields(ScriptTest, attempt.job.payload))
-        compiled = await self._parts.processes.compile(asked.script, owner=str(attempt.job.owner_id))
+        module_id = uuid4()
+        # Under the key that its run has: it is compiled once.
+        key = (str(attempt.job.owner_id), str(module_id))
+        compiled = await self._parts.processes.compile(asked.script, key)
         if compiled.error is not None:
             return _tested(None, None, compiled.error)
-        module = _tried(asked, compiled)
+        module = _tried(module_id, asked, compiled)
         names = (*template.names(asked.content or ""), *module.module_names)
         if compiled.analysis is not None and "run_module" in compiled.analysis.functions:
             # It may make up their names: a turn has them all then.
@@ -96,7 +91,7 @@ class ScriptQueries:
             variables=asked.variables,
         )
         if not module.runs_after_answer:
-            resolved = await trial.resolver.resolve_template_stages_1_and_2(trial.turn)
+            resolved = await trial.world.resolver.resolve_template_stages_1_and_2(trial.world.modules)
             return _tested(_trace_of(resolved.modules), resolved.resolved_template)
         return await self._test_after_answer(trial, module)
 
@@ -112,7 +107,7 @@ class ScriptQueries:
             message=asked.message,
             run_ai=asked.run_ai,
         )
-        resolved = await trial.resolver.resolve_template_stages_1_and_2(trial.turn)
+        resolved = await trial.world.resolver.resolve_template_stages_1_and_2(trial.world.modules)
         room = TraceRoom()
         for module in resolved.modules:
             room.fit(module)
@@ -125,8 +120,9 @@ class ScriptQueries:
         }
 
     async def _test_after_answer(self, trial: _Trial, module: Module) -> dict[str, Any]:
-        prompts = SystemPromptState(trial.turn.template)
-        outcomes = trial.resolver.execute_post_response_stages(trial.turn, trial.reply, {}, prompts)
+        found, resolver = trial.world.modules, trial.world.resolver
+        prompts = SystemPromptState(found.template)
+        outcomes = resolver.execute_post_response_stages(found, trial.reply, {}, prompts)
         trace: ModuleTrace | None = None
         variables: dict[str, Any] | None = None
         async with aclosing(outcomes):
@@ -137,14 +133,8 @@ class ScriptQueries:
         if variables is None:
             return _tested(trace, None)
         # What the next turn would show of it.
-        shown = TurnModules(
-            template=trial.turn.template,
-            modules=trial.turn.modules,
-            states={**trial.turn.states, module.id: ModuleState(variables)},
-            user_message=trial.turn.user_message,
-            implicit=trial.turn.implicit,
-        )
-        resolved = await trial.resolver.resolve_template_stages_1_and_2(shown)
+        shown = replace(found, states={**found.states, module.id: ModuleState(variables)})
+        resolved = await resolver.resolve_template_stages_1_and_2(shown)
         return _tested(trace, resolved.resolved_template)
 
     async def _trial(
@@ -161,77 +151,37 @@ class ScriptQueries:
         variables: dict[str, Any] | None = None,
     ) -> _Trial:
         parts, owner_id = self._parts, attempt.job.owner_id
-        place = {"conversation_id": conversation_id, "owner_id": owner_id}
-        row = (await direct.execute(parts.engine, _PLACE, place)).first()
-        persona_id = persona_id or (None if row is None else row.persona_id)
-        leaf = None if row is None else row.active_message_id
+        asked = {"conversation_id": conversation_id, "owner_id": owner_id}
+        row = (await direct.execute(parts.engine, _PLACE, asked)).first()
         target = await self._target(owner_id, None if row is None else row.connection_id)
-        model = (None if row is None else row.model) or (None if target is None else target.settings.model)
-        reader = TurnReader(
-            parts.engine,
+        place = Place(
             owner_id=owner_id,
             conversation_id=conversation_id,
-            persona_id=None if persona_id is None else str(persona_id),
-            leaf=leaf,
+            # State is the persona's; its template is not what is tried.
+            persona_id=persona_id or (None if row is None else row.persona_id),
+            leaf=None if row is None else row.active_message_id,
             target=target,
-            model=model,
+            model=(None if row is None else row.model) or (None if target is None else target.settings.model),
         )
-        said = [] if leaf is None else await reader.recent(_LOOK_BACK, room=_LOOK_BACK_ROOM)
+        reader = place.reader(parts.engine)
+        said = [] if place.leaf is None else await reader.recent(_LOOK_BACK, room=_LOOK_BACK_ROOM)
         newest = {one.role: one.content for one in said}
-        found = await direct.execute(
+        found = await read_modules(
             parts.engine,
-            modules.TURN_MODULES,
-            modules.turn_parameters(
-                owner_id,
-                names=sorted(set(names)),
-                # State is the persona's; its template is not what is tried.
-                persona_id=persona_id,
-                conversation_id=conversation_id,
-                leaf=leaf,
-            ),
-        )
-        turn = turn_modules(
-            [modules.TurnModule.from_row(one) for one in found],
+            place,
+            names,
             template=text_,
             user_message=newest.get("user", "") if message is None else message,
-            implicit={
-                "conversation_id": None if conversation_id is None else str(conversation_id),
-                "persona_id": None if persona_id is None else str(persona_id),
-            },
         )
         if tried is not None:
-            turn = TurnModules(
-                template=text_,
-                modules={**turn.modules, tried.name: tried},
-                states={**turn.states, **({tried.id: ModuleState(variables)} if variables else {})},
-                user_message=turn.user_message,
-                implicit=turn.implicit,
+            states = {tried.id: ModuleState(variables)} if variables else {}
+            found = replace(
+                found, modules={**found.modules, tried.name: tried}, states={**found.states, **states}
             )
-        models = ScriptModels(
-            engine=parts.engine,
-            box=parts.box,
-            settings=parts.settings,
-            client=parts.client,
-            permits=parts.permits,
-            owner_id=owner_id,
-            lease=attempt.job.lease,
-            confirm=attempt.confirm,
-            target=target,
-            model=model,
+        world = make_world(
+            parts, attempt, place, found, reader, run_ai=run_ai, warn=_nobody, on_stage=_nobody
         )
-        world = ScriptWorld(
-            owner_id=owner_id,
-            conversation_id=conversation_id,
-            persona_id=None if persona_id is None else str(persona_id),
-            reader=reader,
-            models=models.counting if run_ai else rehearsing,
-            controls=ChatControls(),
-        )
-        scripts = TurnScripts(parts.processes, world)
-        resolver = make_resolver(
-            scripts, parts.settings, lambda _: None, lambda update: scripts.settle(update.modules)
-        )
-        return _Trial(reader, resolver, turn, newest.get("assistant", ""))
+        return _Trial(world, newest.get("assistant", ""))
 
     async def _target(self, owner_id: UUID, connection_id: UUID | None) -> Target | None:
         parameters = {"owner_id": owner_id, "connection_id": connection_id}
@@ -239,11 +189,15 @@ class ScriptQueries:
         return None if row is None else stored_target(row, self._parts.box, self._parts.settings)
 
 
-def _tried(asked: ScriptTest, compiled: CompileResult) -> Module:
+def _nobody(_: object) -> None:
+    """Nobody listens to a trial."""
+
+
+def _tried(module_id: UUID, asked: ScriptTest, compiled: CompileResult) -> Module:
     assert compiled.analysis is not None
     after = asked.execution_context == "POST_RESPONSE"
     return Module(
-        id=uuid4(),
+        id=module_id,
         name=TRIED,
         type="advanced",
         content=asked.content,

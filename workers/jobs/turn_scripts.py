@@ -36,7 +36,7 @@ class ScriptWorld:
     Attributes:
         owner_id: whose scripts.
         reader: what they may read.
-        models: gives each run its generator; ``None`` when model calls are off.
+        models: gives each run its generator.
         controls: the turn's chat controls, below those that a script names.
     """
 
@@ -44,7 +44,7 @@ class ScriptWorld:
     conversation_id: UUID | None
     persona_id: str | None
     reader: TurnReader
-    models: Callable[[TokenCount], Generator] | None
+    models: Callable[[TokenCount], Generator]
     controls: ChatControls
 
 
@@ -136,7 +136,7 @@ class TurnScripts:
             info=world.reader,
             variables=variables,
             memories=memories,
-            ai=None if world.models is None else world.models(inputs.tokens),
+            ai=world.models(inputs.tokens),
             session_controls=world.controls,
             run_module=run_module,
             log=log_line,

@@ -36,7 +36,7 @@ from workers.jobs.turn_readers import SentMessages
 from workers.jobs.turn_scripts import TurnScripts
 from workers.jobs.turn_world import StageParts, TurnWorld, load_world
 from workers.jobs.turns import Turn
-from workers.providers.base.models import ChatMessage, ChatRequest
+from workers.providers.base.models import ChatRequest
 from workers.providers.factory import ProviderFactory
 from workers.sandbox.plugins.ports import Said
 
@@ -206,11 +206,6 @@ class TurnStages:
                 self._done.update(UUID(module.id) for module in stage.modules)
             elif stage.prompt_after is not None:
                 self._prompts.set_stage_prompt(stage.stage, stage.prompt_after)
-        sent = (self.trace.request or {}).get("messages") or []
-        MainResponse.sent(
-            self._prompts,
-            [ChatMessage(role=said["role"], content=said.get("content") or "") for said in sent],
-        )
         return loaded
 
     async def _commit(self, outcome: ModuleOutcome, message_id: UUID | None, scripts: TurnScripts) -> None:
@@ -297,8 +292,6 @@ class TurnStages:
         if update.state == "started":
             self._begun = perf_counter()
             self._enter_stage(self._attempt.job, update.stage)
-        elif self._loaded is not None:
-            self._loaded.scripts.settle(update.modules)
 
 
 def _run(change: StateChange, stages: list[StageTrace]) -> ModuleRun:

@@ -133,12 +133,7 @@ def load_turn(job: Job, box: SecretBox, settings: Settings) -> Turn:
             "Nothing says which model is to answer: send model, or set one in the connection.",
             errors=[{"field": "model", "message": "is missing"}],
         )
-    if _is_local(target.settings) and model != settings.local_model_name:
-        # Its server has one model and answers to any name.
-        raise ModelNotFoundError(
-            f"The local model server has no model {model!r}, only {settings.local_model_name!r}; "
-            "for others create a connection."
-        )
+    check_model(target, model, settings)
     history, newest = _messages(job, branch)
     return Turn(
         target=target,
@@ -151,6 +146,19 @@ def load_turn(job: Job, box: SecretBox, settings: Settings) -> Turn:
         window=Window() if "messages" in payload else Window(**(row["history"] or {})),
         context_length=_context_length(target, controls, settings),
     )
+
+
+def check_model(target: Target, model: str, settings: Settings) -> None:
+    """Refuse a model that the local server does not have: it has one, and answers to any name.
+
+    Raises:
+        ModelNotFoundError: the local model has another name.
+    """
+    if _is_local(target.settings) and model != settings.local_model_name:
+        raise ModelNotFoundError(
+            f"The local model server has no model {model!r}, only {settings.local_model_name!r}; "
+            "for others create a connection."
+        )
 
 
 def with_own_context(target: Target, controls: ChatControls) -> ChatControls:

@@ -23,6 +23,7 @@ from shared.jobs.permits import Permits
 from shared.jobs.store import AttemptLostError
 from shared.redis_client import connect
 from shared.schemas.controls import ProviderType
+from shared.schemas.provider_settings import LOCAL_MODEL_URL
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from tests.fakes.process import ModelServer, start_model_server
@@ -211,8 +212,8 @@ class Models:
     tokens: TokenCount = field(default_factory=TokenCount)
     held: bool = True
 
-    def of(self, model: str | None, *, targeted: bool = True) -> Generator:
-        values = {"base_url": self.server.openai_url, "model": model}
+    def of(self, model: str | None, *, targeted: bool = True, base_url: str | None = None) -> Generator:
+        values = {"base_url": base_url or self.server.openai_url, "model": model}
         target = Target(
             ProviderType.OPENAI,
             parse_settings(ProviderType.OPENAI, {k: v for k, v in values.items() if v is not None}),
@@ -286,6 +287,13 @@ class TestScriptModel(GeneratorContract):
         with pytest.raises(GenerationFailed) as failed:
             await models.of("fake").generate(call)
         assert failed.value.code == code
+
+    async def test_the_local_server_is_asked_for_its_own_model_only(self, models: Models) -> None:
+        generator = models.of(models.settings.local_model_name, base_url=LOCAL_MODEL_URL)
+        call = GenerateCall(instructions="x", controls=self.call().controls, model="another")
+        with pytest.raises(GenerationFailed) as failed:
+            await generator.generate(call)
+        assert (failed.value.code, "'another'" in failed.value.message) == ("model_not_found", True)
 
     @pytest.mark.parametrize(
         ("named", "targeted", "code"),

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.integration.chat.talk import Event, read_events
 from tests.support.stack import Stack, StackUser
-
-Event = dict[str, Any]
 
 
 def tokens(count: int) -> str:
     """What the fake model says."""
     return "".join(f"t{number} " for number in range(count))
-
-
-async def read_events(response: httpx.Response) -> AsyncIterator[Event]:
-    """The events of an SSE response; comments are skipped."""
-    event: Event = {}
-    async for line in response.aiter_lines():
-        if line.startswith(":"):
-            continue
-        if not line:
-            if event:
-                yield event
-            event = {}
-            continue
-        name, _, value = line.partition(": ")
-        event[name] = json.loads(value) if name == "data" else value
 
 
 async def stream(http: httpx.AsyncClient, **body: Any) -> list[Event]:
