@@ -29,14 +29,12 @@ async def resolve_template(
 
     Without ``persona_id`` the persona is the conversation's. What goes wrong in a module is a warning.
     """
-    persona_id = body.persona_id
     async with state.sessions() as session:
-        if persona_id is not None:
-            await personas.get(session, caller.user_id, persona_id)
+        if body.persona_id is not None:
+            await personas.get(session, caller.user_id, body.persona_id)
         if body.conversation_id is not None:
-            conversation = await conversations.get(session, caller.user_id, body.conversation_id)
-            persona_id = persona_id or conversation.persona_id
-    asked = body.model_copy(update={"persona_id": persona_id}).model_dump(mode="json")
+            await conversations.get(session, caller.user_id, body.conversation_id)
+    asked = body.model_dump(mode="json")
     told = await ask(http, state, caller.user_id, QueryOperation.RESOLVE_TEMPLATE, **asked)
     return TemplateResolved.model_validate(told)
 
