@@ -15,7 +15,7 @@ _EVENT_ID = re.compile(r"\A([1-9][0-9]{0,8})-(0|[1-9][0-9]{0,11})\Z")
 
 
 class EventType(StrEnum):
-    """What an event of a chat tells."""
+    """What an event of a chat, or of an experiment, tells."""
 
     #: Waiting; sent by the gateway, without an id, and never stored.
     QUEUED = "queued"
@@ -37,14 +37,45 @@ class EventType(StrEnum):
     DONE = "done"
     #: Stages 4 and 5 ended; nothing follows.
     POST_RESPONSE_COMPLETE = "post_response_complete"
-    #: The turn was cancelled; nothing follows.
+    #: The job was cancelled; nothing follows.
     CANCELLED = "cancelled"
-    #: The turn failed; nothing follows.
+    #: The job failed; nothing follows.
     ERROR = "error"
+
+    # Experiments
+    EXPERIMENT_STARTED = "experiment_started"
+    #: Another attempt goes on from the last step.
+    RESUMED = "resumed"
+    #: A phase started or finished.
+    PHASE = "phase"
+    #: An agent ranked the principles.
+    RANKING = "ranking"
+    #: An agent chose a principle in phase 1 and was paid.
+    APPLICATION = "application"
+    SPEAKING_ORDER = "speaking_order"
+    STATEMENT = "statement"
+    #: An agent was manipulated.
+    MANIPULATION = "manipulation"
+    VOTE_INITIATION = "vote_initiation"
+    VOTE_CONFIRMATION = "vote_confirmation"
+    #: What a ballot came to, after the box was closed; who voted for what is told after the phase.
+    BALLOT_RESULT = "ballot_result"
+    PAYOFF = "payoff"
+    #: A service failed, and the run goes on without what it would have done.
+    SERVICE_DEGRADED = "service_degraded"
+    #: The result is stored; nothing follows.
+    EXPERIMENT_FINISHED = "experiment_finished"
 
 
 #: After one of these nothing follows, unless the job is retried.
-FINAL_EVENTS = frozenset({EventType.POST_RESPONSE_COMPLETE, EventType.CANCELLED, EventType.ERROR})
+FINAL_EVENTS = frozenset(
+    {
+        EventType.POST_RESPONSE_COMPLETE,
+        EventType.EXPERIMENT_FINISHED,
+        EventType.CANCELLED,
+        EventType.ERROR,
+    }
+)
 
 
 class EventId(NamedTuple):

@@ -1,0 +1,1 @@
+"""What an experiment is configured with, and the names its results use."""

@@ -1,0 +1,1 @@
+"""Reading what agents answered: strictly, or not at all."""
