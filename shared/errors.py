@@ -93,6 +93,13 @@ class SessionNotFoundError(NotFoundError):
     title = "Session not found"
 
 
+class ExperimentNotFoundError(NotFoundError):
+    """No such experiment of this caller."""
+
+    code = "experiment_not_found"
+    title = "Experiment not found"
+
+
 class TraceNotFoundError(NotFoundError):
     """The turn has left no trace: it has not begun, or none is kept any more."""
 
@@ -154,6 +161,30 @@ class JobNotEndedError(ParleyError):
     code = "job_not_ended"
     status = 409
     title = "The job has not ended"
+
+
+class ExperimentRunningError(ParleyError):
+    """The experiment's run has not ended."""
+
+    code = "experiment_running"
+    status = 409
+    title = "The experiment has not ended"
+
+
+class ExperimentNotFinishedError(ParleyError):
+    """Only an experiment whose run came to its end can be replayed."""
+
+    code = "experiment_not_finished"
+    status = 409
+    title = "The experiment did not come to its end"
+
+
+class ResultNotReadyError(ParleyError):
+    """The experiment has no result yet."""
+
+    code = "result_not_ready"
+    status = 409
+    title = "The experiment has no result yet"
 
 
 class UnauthorizedError(ParleyError):

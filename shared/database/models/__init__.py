@@ -4,6 +4,12 @@ from shared.database.base import Base
 from shared.database.models.audit import AuditEntry
 from shared.database.models.chat import Conversation, Message, Persona, PersonaImage
 from shared.database.models.connection import Connection
+from shared.database.models.experiment import (
+    Experiment,
+    ExperimentEvent,
+    ExperimentResult,
+    ExperimentStep,
+)
 from shared.database.models.identity import ApiKey, User
 from shared.database.models.job import Attempt, IdempotencyRecord, Job
 from shared.database.models.memory import Memory
@@ -17,6 +23,10 @@ __all__ = [
     "Base",
     "Connection",
     "Conversation",
+    "Experiment",
+    "ExperimentEvent",
+    "ExperimentResult",
+    "ExperimentStep",
     "IdempotencyRecord",
     "Job",
     "Memory",

@@ -1,0 +1,68 @@
+"""Experiments: found for their owner, listed with their jobs, hidden."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database.models import Experiment, ExperimentResult
+from shared.database.repositories import owned
+from shared.errors import ExperimentNotFoundError
+from shared.schemas.page import Position
+
+_MISSING = "There is no such experiment; GET /api/experiments lists yours."
+
+
+async def get(
+    session: AsyncSession, owner_id: uuid.UUID, experiment_id: uuid.UUID, *, lock: bool = False
+) -> Experiment:
+    """An experiment of the owner; with ``lock`` nobody else changes it until the transaction ends.
+
+    Raises:
+        ExperimentNotFoundError: there is none, or it was deleted.
+    """
+    try:
+        row = await owned.get(
+            session, Experiment, owner_id, experiment_id, ExperimentNotFoundError, lock=lock
+        )
+    except ExperimentNotFoundError:
+        raise ExperimentNotFoundError(_MISSING) from None
+    if row.deleted_at is not None:
+        raise ExperimentNotFoundError(_MISSING)
+    return row
+
+
+async def of_job(session: AsyncSession, job_id: uuid.UUID) -> Experiment | None:
+    """The experiment that a job runs."""
+    found: Experiment | None = await session.scalar(select(Experiment).where(Experiment.job_id == job_id))
+    return found
+
+
+async def page(
+    session: AsyncSession,
+    owner_id: uuid.UUID,
+    *,
+    limit: int,
+    after: Position | None = None,
+    source_id: uuid.UUID | None = None,
+) -> Sequence[Experiment]:
+    """The owner's experiments, newest first; with ``source_id`` the replays and forks of that one."""
+    query = select(Experiment).where(Experiment.owner_id == owner_id, Experiment.deleted_at.is_(None))
+    if source_id is not None:
+        query = query.where(Experiment.source_id == source_id)
+    return await owned.page(session, query, Experiment, limit=limit, after=after)
+
+
+async def hide(session: AsyncSession, experiment: Experiment) -> None:
+    """Delete an experiment for its owner. Its steps stay for those that replay it."""
+    await session.execute(
+        update(Experiment).where(Experiment.id == experiment.id).values(deleted_at=func.clock_timestamp())
+    )
+
+
+async def result(session: AsyncSession, experiment_id: uuid.UUID) -> ExperimentResult | None:
+    """What came of the run so far; the caller has found the experiment for its owner."""
+    return await session.get(ExperimentResult, experiment_id)
