@@ -166,6 +166,18 @@ class VotingProtocol(Protocol):
     def validate_consensus(self, votes: Sequence[Ballot], required_consensus: str) -> Consensus:
         """What the ballots come to under ``unanimity`` or ``majority`` of all agents."""
 
+    def announce(self, vote: VoteRound) -> str | None:
+        """What the public history says of a vote, in the group's language: never who voted for what.
+
+        ``None`` when nobody called one: nothing happened that the group would know of.
+        """
+
+    def recollection(self, agent: ParticipantAgent, vote: VoteRound) -> str | None:
+        """What ``agent`` may remember of a vote, in its language: its own answers and the public outcome.
+
+        ``None`` when it was neither asked nor told anything.
+        """
+
 
 class MemoryProtocol(Protocol):
     """What agents remember. Each method also sets the agent's memory."""
