@@ -1,0 +1,1 @@
+"""Who speaks when: the rules of the order, over whatever rounds."""
