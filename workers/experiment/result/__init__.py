@@ -1,0 +1,1 @@
+"""The result of a run: what researchers read, cite and compare."""
