@@ -1,0 +1,1 @@
+"""The justice-principle experiment, part by part."""
