@@ -39,6 +39,7 @@ class MemoryEvent(StrEnum):
     # Complex: the agent rewrites its memory
     RANKING = "ranking"
     EXPLANATION = "explanation"
+    COMPREHENSION = "comprehension"
     APPLICATION = "application"
     DISCUSSION = "discussion"
     PHASE_TRANSITION = "phase_transition"
@@ -58,7 +59,13 @@ class MemoryContext:
 
 @dataclass(frozen=True, slots=True)
 class MemoryUpdate:
-    """What came of an update; ``route`` is ``simple``, ``complex``, ``skipped`` or ``compressed``."""
+    """What came of an update.
+
+    Attributes:
+        route: ``simple`` (appended), ``complex`` (rewritten by the agent), ``kept`` (what the agent wrote was
+            no memory: appended instead), ``compressed`` (shortened by the utility agent), ``skipped`` (there
+            was nothing to remember).
+    """
 
     agent: str
     memory: str
