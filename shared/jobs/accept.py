@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
-from shared.database.direct import Connection
+from shared.database.direct import Connection, DirectConnection, Pending
 from shared.errors import (
     ConnectionNotFoundError,
     ConversationBusyError,
@@ -19,7 +20,7 @@ from shared.errors import (
     ValidationError,
 )
 from shared.jobs.job import Job
-from shared.jobs.new_turn import Acceptance, Basis, NewTurn
+from shared.jobs.new_turn import Acceptance, Basis, NewTurn, Once
 from shared.jobs.statements import as_json, statement
 from shared.jobs.states import JobKind, Phase, Status
 from shared.jobs.turn_messages import write_messages
@@ -66,7 +67,7 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
     """
     async with direct.begin(engine) as connection:
         if turn.once is not None:
-            earlier = await _remember(connection, turn)
+            earlier = await remember(connection, turn.owner_id, turn.once)
             if earlier is not None:
                 return Acceptance(earlier, joined=True)
         conversation = await _conversation(connection, turn)
@@ -86,24 +87,22 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
             "model": basis.model,
         }
         # Messages and job go in one round trip with the commit.
-        inserted = connection.later(
-            _INSERT_JOB,
-            _columns(
-                id=turn.id,
-                kind=JobKind.CHAT,
-                owner_id=turn.owner_id,
-                conversation_id=conversation_id,
-                phase=phase,
-                on_disconnect=turn.on_disconnect,
-                payload=payload,
-                secret=turn.secret,
-                user_message_id=user_message_id,
-                parent_given=turn.parent_message_id is not None or turn.answer_to is not None,
-            ),
+        inserted = later_job(
+            connection,
+            id=turn.id,
+            kind=JobKind.CHAT,
+            owner_id=turn.owner_id,
+            conversation_id=conversation_id,
+            phase=phase,
+            on_disconnect=turn.on_disconnect,
+            payload=payload,
+            secret=turn.secret,
+            user_message_id=user_message_id,
+            parent_given=turn.parent_message_id is not None or turn.answer_to is not None,
         )
         if turn.once is not None:
-            connection.later(_NAME_JOB, {**_once(turn), "job_id": turn.id})
-        position = connection.later(_POSITION, {"job_id": turn.id})
+            name_job(connection, turn.owner_id, turn.once, turn.id)
+        position = later_position(connection, turn.id)
     job = Job.from_row(inserted.rows.mappings().one())
     # Where turns are interrupted it will be another one in a moment.
     place = None if interrupted else position.rows.scalar()
@@ -127,28 +126,42 @@ def _columns(**columns: Any) -> dict[str, Any]:
     return {**defaults, **columns, "payload": as_json(columns["payload"])}
 
 
-def _once(turn: NewTurn) -> dict[str, Any]:
-    assert turn.once is not None
-    return {"owner_id": turn.owner_id, "route": turn.once.route, "key": turn.once.key}
+def later_job(connection: DirectConnection, **columns: Any) -> Pending:
+    """Insert a job with the next round trip; the columns not given are empty."""
+    return connection.later(_INSERT_JOB, _columns(**columns))
 
 
-async def _remember(connection: Connection, turn: NewTurn) -> Job | None:
+async def remember(connection: Connection, owner_id: UUID, once: Once) -> Job | None:
     """Insert the idempotency record, or find the job of the request that did so first.
 
     A request with the same key that is not committed yet is waited for: its insert holds the key.
+
+    Raises:
+        IdempotencyKeyReusedError: the key was used with another body.
     """
-    assert turn.once is not None
-    parameters = _once(turn)
-    fresh = await connection.execute(_REMEMBER, {**parameters, "body_hash": turn.once.body_hash})
+    parameters = {"owner_id": owner_id, "route": once.route, "key": once.key}
+    fresh = await connection.execute(_REMEMBER, {**parameters, "body_hash": once.body_hash})
     if fresh.first() is not None:
         return None
     record = (await connection.execute(_REMEMBERED, parameters)).one()
-    if bytes(record.body_hash) != turn.once.body_hash:
+    if bytes(record.body_hash) != once.body_hash:
         raise IdempotencyKeyReusedError(
             "This Idempotency-Key was used with another body; use a new key for a new request."
         )
     row = (await connection.execute(_JOB, {"job_id": record.job_id})).mappings().one()
     return Job.from_row(row)
+
+
+def name_job(connection: DirectConnection, owner_id: UUID, once: Once, job_id: UUID) -> None:
+    """Tell the idempotency record what it made, with the next round trip."""
+    connection.later(
+        _NAME_JOB, {"owner_id": owner_id, "route": once.route, "key": once.key, "job_id": job_id}
+    )
+
+
+def later_position(connection: DirectConnection, job_id: UUID) -> Pending:
+    """Ask with the next round trip how many jobs are before it."""
+    return connection.later(_POSITION, {"job_id": job_id})
 
 
 async def _conversation(connection: Connection, turn: NewTurn) -> Mapping[str, Any] | None:

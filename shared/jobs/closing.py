@@ -10,6 +10,7 @@ import orjson
 from redis.exceptions import RedisError
 
 from shared.database.repositories import traces
+from shared.jobs import experiment_end
 from shared.jobs.answers import stored_reply
 from shared.jobs.event_data import (
     CANCELLED_DETAILS,
@@ -24,7 +25,7 @@ from shared.jobs.event_log import EventLog
 from shared.jobs.finish import Finished, finish, finish_post_response
 from shared.jobs.job import Job
 from shared.jobs.statements import statement
-from shared.jobs.states import Phase, PostResponse, Status
+from shared.jobs.states import JobKind, Phase, PostResponse, Status
 from shared.jobs.store import (
     Activated,
     AttemptLostError,
@@ -89,6 +90,14 @@ class Closer:
                 )
                 await self._tell_answered(finished, rewrite)
             else:
+                number: int | None = None
+
+                async def record(transaction: FencedTransaction, *_: Any) -> dict[str, Any]:
+                    nonlocal number
+                    if job.kind is JobKind.EXPERIMENT:
+                        number = await experiment_end.record(transaction.connection, job, status, error)
+                    return {}
+
                 finished = await finish(
                     self._store,
                     job,
@@ -97,8 +106,11 @@ class Closer:
                     message_id=uuid4(),
                     next_seq=1,
                     error=error,
+                    keep=record,
                 )
                 await self._tell(finished.job, [final_event(finished)])
+                if number is not None:
+                    await experiment_end.tell(self._log.redis, self._log.namespace, job, number)
         except AttemptLostError:
             return None
         await self.wake(finished.activated)

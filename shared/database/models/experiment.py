@@ -33,7 +33,7 @@ class Experiment(Identified, Base):
     __table_args__ = (
         UniqueConstraint("job_id"),
         CheckConstraint("kind IN ('run', 'replay', 'fork')", name="kind"),
-        CheckConstraint("(kind = 'fork') = (fork_round IS NOT NULL)", name="fork"),
+        CheckConstraint("kind <> 'fork' OR fork_round IS NOT NULL", name="fork"),
         Index("ix_experiments_owner", "owner_id", "created_at", "id"),
         Index("ix_experiments_source", "source_id"),
     )
@@ -57,7 +57,7 @@ class Experiment(Identified, Base):
     kind: Mapped[str] = mapped_column(String(10), default="run", server_default="run")
     #: What is replayed or forked; empty when that was deleted.
     source_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("experiments.id", ondelete="SET NULL"))
-    #: From this round of the group on ``config`` is in force.
+    #: From this round of the group on ``config`` is in force; of a fork, and of what replays one.
     fork_round: Mapped[int | None]
     #: What the fork changed.
     changes: Mapped[dict[str, Any] | None]

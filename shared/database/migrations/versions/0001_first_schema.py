@@ -514,7 +514,7 @@ def upgrade() -> None:
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.UUID(), nullable=False),
         sa.CheckConstraint("kind IN ('run', 'replay', 'fork')", name=op.f("ck_experiments_kind")),
-        sa.CheckConstraint("(kind = 'fork') = (fork_round IS NOT NULL)", name=op.f("ck_experiments_fork")),
+        sa.CheckConstraint("kind <> 'fork' OR fork_round IS NOT NULL", name=op.f("ck_experiments_fork")),
         sa.ForeignKeyConstraint(
             ["owner_id"], ["users.id"], name=op.f("fk_experiments_owner_id"), ondelete="CASCADE"
         ),
