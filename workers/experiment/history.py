@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Principle
 
 
 class EntryKind(StrEnum):
@@ -30,7 +32,7 @@ class HistoryEntry:
         round: in which it was said.
         text: a finished line or paragraph in the group's language, with the speaker's name.
         agent: who said it; ``None`` for what nobody said.
-        reasoning: what the speaker had thought before, where the configuration publishes it.
+        reasoning: what the speaker had thought before, as a finished line; only the speaker itself reads it.
     """
 
     kind: EntryKind
@@ -39,18 +41,21 @@ class HistoryEntry:
     agent: str | None = None
     reasoning: str | None = None
 
-    def shown(self, *, reasoning: bool = True) -> str:
-        """The entry with or without the reasoning that was published with it."""
-        if reasoning and self.reasoning:
-            return f"{self.text}\n{self.reasoning}"
+    def shown(self, reader: str | None = None) -> str:
+        """The entry as ``reader`` sees it: its own private reasoning stands before its statement."""
+        if self.reasoning and self.agent is not None and self.agent == reader:
+            return f"{self.reasoning}\n{self.text}"
         return self.text
 
 
 class PublicHistory:
     """What the group has said and done since it met, oldest first. Only ever appended to."""
 
-    def __init__(self, entries: Iterable[HistoryEntry] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[HistoryEntry] = (), agenda: Iterable[Principle] = FOUR_PRINCIPLES
+    ) -> None:
         self._entries = list(entries)
+        self._agenda = list(agenda)
 
     @property
     def entries(self) -> tuple[HistoryEntry, ...]:
@@ -58,13 +63,18 @@ class PublicHistory:
         return tuple(self._entries)
 
     @property
-    def text(self) -> str:
-        """The whole of it, untruncated."""
-        return "\n".join(entry.shown() for entry in self._entries)
+    def agenda(self) -> tuple[Principle, ...]:
+        """What may be voted for, in the order in which it was put on the agenda."""
+        return tuple(self._agenda)
 
-    def append(self, entry: HistoryEntry) -> None:
-        """Add what was said or done last."""
-        self._entries.append(entry)
+    @property
+    def text(self) -> str:
+        """The whole of it, untruncated, as everybody may read it."""
+        return self.read_by(None)
+
+    def read_by(self, reader: str | None) -> str:
+        """The whole of it as one agent reads it."""
+        return "\n".join(entry.shown(reader) for entry in self._entries)
 
     def add(
         self,
@@ -75,47 +85,59 @@ class PublicHistory:
         agent: str | None = None,
         reasoning: str | None = None,
     ) -> None:
-        """Add an entry made of these parts."""
-        self.append(HistoryEntry(kind=kind, round=round_number, text=text, agent=agent, reasoning=reasoning))
+        """Add what was said or done last."""
+        self._entries.append(
+            HistoryEntry(kind=kind, round=round_number, text=text, agent=agent, reasoning=reasoning)
+        )
 
-    def of_round(self, number: int) -> tuple[HistoryEntry, ...]:
-        """The entries of one round."""
-        return tuple(entry for entry in self._entries if entry.round == number)
+    def propose(self, principle: Principle) -> bool:
+        """Put a principle on the agenda; ``False`` when it is there already."""
+        if principle in self._agenda:
+            return False
+        self._agenda.append(principle)
+        return True
 
-    def truncated(self, limit: int) -> str:
+    def of_round(self, number: int) -> PublicHistory:
+        """What was said and done in one round."""
+        return PublicHistory((entry for entry in self._entries if entry.round == number), self._agenda)
+
+    def truncated(self, limit: int, reader: str | None = None) -> str:
         """The history in at most ``limit`` characters, of whole entries, in their order.
 
-        Outcomes of votes, countdowns and the agenda are kept before statements, the newest first; then the
-        newest statements, up to the first that does not fit. The newest statement is kept without its
-        reasoning rather than left out. The mark ``[…]`` stands where something was left out.
+        First the newest statement is kept, then outcomes of votes, countdowns and the agenda, the newest
+        first; then the other statements, back to the first that does not fit. A reader's own reasoning is
+        left out before a statement is. The mark ``[…]`` stands where something was left out.
         """
-        whole = self.text
+        whole = self.read_by(reader)
         if len(whole) <= limit:
             return whole
         kept: dict[int, str] = {}
-        left = limit
+        left = limit - _MARK
         newest_first = range(len(self._entries) - 1, -1, -1)
-        last_statement = next(
-            (at for at in newest_first if self._entries[at].kind is EntryKind.STATEMENT), None
-        )
-        if last_statement is not None:
-            entry = self._entries[last_statement]
-            for text in (entry.shown(), entry.text):
-                if _cost(text) <= left:
-                    kept[last_statement] = text
-                    left -= _cost(text)
-                    break
-        for outcomes in (True, False):
-            for at in newest_first:
+        statements = [at for at in newest_first if self._entries[at].kind not in _OUTCOMES]
+        outcomes = [at for at in newest_first if self._entries[at].kind in _OUTCOMES]
+        for run in (statements[:1], outcomes, statements[1:]):
+            for at in run:
                 entry = self._entries[at]
-                if at in kept or (entry.kind in _OUTCOMES) is not outcomes:
-                    continue
-                text = entry.shown()
-                if _cost(text) > left:
+                fitting = (text for text in (entry.shown(reader), entry.text) if len(text) + _MARK <= left)
+                text = next(fitting, None)
+                if text is None:
                     break
                 kept[at] = text
-                left -= _cost(text)
-        return _joined(kept)
+                left -= len(text) + _MARK
+        return self._joined(kept)
+
+    def _joined(self, kept: Mapping[int, str]) -> str:
+        lines: list[str] = []
+        expected = 0
+        for at in sorted(kept):
+            if at != expected:
+                lines.append(_GAP)
+            lines.append(kept[at])
+            expected = at + 1
+        if expected != len(self._entries):
+            lines.append(_GAP)
+        return "\n".join(lines)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -124,19 +146,5 @@ class PublicHistory:
 #: What is kept before statements, when not everything fits.
 _OUTCOMES = frozenset({EntryKind.VOTE, EntryKind.COUNTDOWN, EntryKind.AGENDA})
 _GAP = "[…]"
-
-
-def _cost(text: str) -> int:
-    """Characters that an entry takes, counting the mark and the line breaks that may stand before it."""
-    return len(text) + len(_GAP) + 2
-
-
-def _joined(kept: dict[int, str]) -> str:
-    lines: list[str] = []
-    expected = 0
-    for at in sorted(kept):
-        if at != expected:
-            lines.append(_GAP)
-        lines.append(kept[at])
-        expected = at + 1
-    return "\n".join(lines) if lines else _GAP
+#: Characters that an entry may take besides its text: a mark before it, and two line breaks.
+_MARK = len(_GAP) + 2

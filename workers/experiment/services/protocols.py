@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -140,16 +140,35 @@ class DiscussionProtocol(Protocol):
     def validate_statement(self, statement: str, language_manager: LanguageManager) -> StatementValidation:
         """Whether it says enough."""
 
-    def manage_discussion_history_length(self, history: PublicHistory, max_length: int) -> str:
-        """The history as a prompt can hold it: whole entries, the newest and the votes' outcomes first."""
+    def manage_discussion_history_length(
+        self, history: PublicHistory, max_length: int, *, reader: str | None = None
+    ) -> str:
+        """The history as a prompt can hold it: whole entries, the newest and the votes' outcomes first.
+
+        ``reader`` sees its own private reasoning in it, where the configuration says so.
+        """
 
     def format_group_composition(self, agents: Sequence[str], language_manager: LanguageManager) -> str:
         """Who is in the group, in words."""
 
     async def conduct_round(
-        self, number: int, order: Sequence[ParticipantAgent], history: PublicHistory
+        self,
+        number: int,
+        order: Sequence[ParticipantAgent],
+        history: PublicHistory,
+        *,
+        reminders: Mapping[str, str] | None = None,
+        said: Callable[[Statement], None] | None = None,
     ) -> tuple[Statement, ...]:
-        """Have every agent of ``order`` speak; their statements are appended to ``history``."""
+        """Have every agent of ``order`` speak; their statements are appended to ``history``.
+
+        Args:
+            number: of the round.
+            order: who speaks, in turn.
+            history: of the group.
+            reminders: by agent: what it is told before it thinks, and nobody else.
+            said: is told each statement as soon as it was made.
+        """
 
 
 class VotingProtocol(Protocol):
@@ -241,8 +260,18 @@ class ManipulatorProtocol(Protocol):
     def should_intervene(self, round_num: int, discussion_state: DiscussionState | None) -> bool:
         """Whether the agent is prompted in this round."""
 
+    @property
+    def agent(self) -> str | None:
+        """Who is manipulated, if anybody."""
+
     def generate_manipulation_prompt(self, round_num: int) -> str:
         """What it is told."""
+
+    def intervene(self, round_num: int, discussion_state: DiscussionState | None) -> str | None:
+        """Put the prompt before the agent's role where one is due, and take it away where it is not.
+
+        What the agent is reminded of before it thinks; ``None`` when there is nothing to be reminded of.
+        """
 
     def track_manipulation_effects(
         self, before_state: Mapping[str, Ranking], after_state: Mapping[str, Ranking]
