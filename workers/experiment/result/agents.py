@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.schemas.experiment.config import AgentConfig
+from shared.schemas.experiment.agent_config import AgentConfig
 from workers.experiment.records import (
     ApplicationRecord,
     Ballot,
