@@ -23,10 +23,14 @@ def _name(value: str) -> str:
     return value
 
 
+#: What an agent is called; blanks are written as one space.
+AgentName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_name)]
+
+
 class AgentConfig(Wire):
     """An entry of ``agents``."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_name)] = Field(
+    name: AgentName = Field(
         description="What the others call it; unique, also without regard to case and blanks."
     )
     personality: Annotated[str, Field(max_length=20_000), AfterValidator(storable)] = Field(

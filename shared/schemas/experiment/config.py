@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.experiment import consistency
@@ -15,6 +15,7 @@ from shared.schemas.experiment.fault import refuse
 from shared.schemas.experiment.phase2_settings import Phase2Settings
 from shared.schemas.experiment.profile import Profile, with_profile
 from shared.schemas.experiment.scalars import (
+    LANGUAGE_NAMES,
     LARGEST,
     ConnectionName,
     Exact,
@@ -46,20 +47,48 @@ _IMPOSED = "imposed:"
 MultiplierRange = tuple[Annotated[Number, Field(gt=0, le=1000)], Annotated[Number, Field(gt=0, le=1000)]]
 
 #: Sections that stand for their defaults when they are null.
-_SECTIONS = ("phase2_settings", "original_values_mode", "phase2_enhanced_transparency", "logging")
-_SECTIONS += ("transcript_logging", "budget", "models")
+_SECTIONS = (
+    "phase2_settings",
+    "original_values_mode",
+    "phase2_enhanced_transparency",
+    "logging",
+    "transcript_logging",
+    "budget",
+    "models",
+)
+
+#: Sections that ``true`` switches on and ``false`` off.
+SWITCHED_SECTIONS = ("original_values_mode", "phase2_enhanced_transparency", "transcript_logging")
 
 
 def _decision_rule(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     rule = "".join(value.split()).casefold()
+    if rule == "unanimous":
+        return "unanimity"
     imposed = rule.removeprefix(_IMPOSED)
     if rule in ("unanimity", "majority") or (rule != imposed and imposed in list(Principle)):
         return rule
     raise ValueError(
         "must be unanimity, majority, or imposed:<principle> with one of " + ", ".join(Principle)
     )
+
+
+def _speaking(agents: Any, language: Any) -> Any:
+    """The agents, with the experiment's language where they name none."""
+    if not isinstance(agents, list):
+        return agents
+    understood = isinstance(language, Language) or (
+        isinstance(language, str) and language.strip().casefold() in LANGUAGE_NAMES
+    )
+    default = {"language": language} if understood else {}
+    return [
+        {**default, **{key: value for key, value in agent.items() if key != "language" or value is not None}}
+        if isinstance(agent, Mapping)
+        else agent
+        for agent in agents
+    ]
 
 
 class ExperimentConfig(Wire):
@@ -132,7 +161,8 @@ class ExperimentConfig(Wire):
     decision_rule: Annotated[
         str,
         BeforeValidator(_decision_rule),
-        Field(pattern=r"^(unanimity|majority|imposed:[a-z_]+)$"),
+        WithJsonSchema({"type": "string", "enum": ["unanimity", "majority", *(_IMPOSED + p for p in "
+        "Principle)]}),
     ] = Field(
         "unanimity",
         description="unanimity; majority (more than half of all agents, abstentions counting as agents); or "
@@ -276,13 +306,15 @@ class ExperimentConfig(Wire):
             return values
         filled = {key: value for key, value in values.items() if value is not None or key not in _SECTIONS}
         filled = with_profile(filled)
-        if isinstance(filled.get("original_values_mode"), bool):
-            filled["original_values_mode"] = {"enabled": filled["original_values_mode"]}
-        language, agents = filled.get("language"), filled.get("agents")
-        if language is not None and isinstance(agents, list):
-            filled["agents"] = [
-                {"language": language, **agent} if isinstance(agent, Mapping) else agent for agent in agents
-            ]
+        for section in SWITCHED_SECTIONS:
+            if isinstance(filled.get(section), bool):
+                filled[section] = {"enabled": filled[section]}
+        manipulator = filled.get("manipulator")
+        if isinstance(manipulator, Mapping) and manipulator.get("enabled") is False:
+            filled["manipulator"] = None if "name" not in manipulator else manipulator
+        filled["agents"] = _speaking(filled.get("agents"), filled.get("language"))
+        if filled["agents"] is None:
+            del filled["agents"]
         return filled
 
     @model_validator(mode="after")

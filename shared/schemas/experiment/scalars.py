@@ -117,12 +117,15 @@ PrincipleName = Annotated[Principle, BeforeValidator(_principle)]
 #: The name of a model, as its provider or the routing reads it.
 ModelName = Annotated[
     str,
+    Field(min_length=1, max_length=200, pattern=r"^\s*\S(.*\S)?\s*$"),
     AfterValidator(storable),
     AfterValidator(str.strip),
-    Field(min_length=1, max_length=200, pattern=r"^\s*\S(.*\S)?\s*$"),
 ]
 
 #: A connection of the caller, by name or id.
 ConnectionName = Annotated[
-    str, AfterValidator(storable), AfterValidator(str.strip), Field(min_length=1, max_length=200)
+    str,
+    Field(min_length=1, max_length=200, pattern=r"^\s*\S(.*\S)?\s*$"),
+    AfterValidator(storable),
+    AfterValidator(str.strip),
 ]

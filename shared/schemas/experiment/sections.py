@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from shared.schemas.base import Wire
+from shared.schemas.experiment.agent_config import AgentName
 from shared.schemas.experiment.fault import Fault, refuse
 from shared.schemas.experiment.scalars import Exact, Lower, PrincipleName, Whole
 from shared.schemas.experiment.terms import IncomeClass, Principle
@@ -116,9 +117,7 @@ def _tiebreak(value: Any) -> Any:
 class ManipulatorConfig(Wire):
     """``manipulator``: an agent with a hidden task."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)] = Field(
-        description="Name of the agent that manipulates."
-    )
+    name: AgentName = Field(description="Name of the agent that manipulates.")
     enabled: bool = Field(True, description="Whether it does; off, the run has no manipulator.")
     type: Annotated[Literal["hidden_target", "persuasive", "disruptive"], Lower] = Field(
         "hidden_target",
