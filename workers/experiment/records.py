@@ -81,6 +81,8 @@ class Earning:
         income: of the class there, in dollars a year.
         payoff: in dollars, to the cent.
         counterfactuals: payoff of the same class under each of the four principles.
+        amounts: of the constrained ones there: the choice's own, else the upper median of the set's.
+        incomes: of all distributions that it was picked or drawn from, each from the high class to the low.
     """
 
     distribution: int
@@ -90,6 +92,8 @@ class Earning:
     income: int
     payoff: Decimal
     counterfactuals: Mapping[Principle, Decimal]
+    amounts: Mapping[Principle, int] = field(default_factory=dict)
+    incomes: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,12 +251,14 @@ class GroupOutcome:
         choice: what was decided, if anything.
         binding: whether its constraint changed what was picked; ``None`` without a decision.
         earnings: by agent, in the configuration's order.
+        multiplier: that the base table was scaled by for the group's distributions.
     """
 
     decided_by: str
     choice: Choice | None
     binding: bool | None
     earnings: Mapping[str, Earning]
+    multiplier: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from shared.schemas.experiment.terms import Principle
 from workers.experiment.agents.participant import ParticipantAgent
 from workers.experiment.history import PublicHistory
 from workers.experiment.languages.manager import LanguageManager
+from workers.experiment.principles.distribution import DistributionSet
 from workers.experiment.records import (
     Ballot,
     Choice,
@@ -246,6 +247,12 @@ class CounterfactualsProtocol(Protocol):
 
 class PayoffsProtocol(Protocol):
     """The money of a run; it never degrades."""
+
+    def explanation_set(self) -> DistributionSet:
+        """What explains the principles."""
+
+    def phase_1_set(self, agent: str, round_number: int) -> DistributionSet:
+        """What the agent chooses from in a paid round."""
 
     def phase_1_earning(self, agent: str, round_number: int, choice: Choice) -> Earning:
         """What a choice of phase 1 earns: the class is drawn by the journal."""

@@ -1,0 +1,1 @@
+"""The principles: distributions, rules, bands, and what is printed of them."""
