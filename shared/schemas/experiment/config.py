@@ -42,6 +42,7 @@ MAX_ROUNDS = 1000
 SEEDS = 2**31
 
 _IMPOSED = "imposed:"
+_DECISION_RULES = ("unanimity", "majority", *(_IMPOSED + principle for principle in Principle))
 
 #: Lowest and highest multiplier; each is over 0 and the lowest is lower.
 MultiplierRange = tuple[Annotated[Number, Field(gt=0, le=1000)], Annotated[Number, Field(gt=0, le=1000)]]
@@ -67,8 +68,7 @@ def _decision_rule(value: Any) -> Any:
     rule = "".join(value.split()).casefold()
     if rule == "unanimous":
         return "unanimity"
-    imposed = rule.removeprefix(_IMPOSED)
-    if rule in ("unanimity", "majority") or (rule != imposed and imposed in list(Principle)):
+    if rule in _DECISION_RULES:
         return rule
     raise ValueError(
         "must be unanimity, majority, or imposed:<principle> with one of " + ", ".join(Principle)
@@ -161,8 +161,7 @@ class ExperimentConfig(Wire):
     decision_rule: Annotated[
         str,
         BeforeValidator(_decision_rule),
-        WithJsonSchema({"type": "string", "enum": ["unanimity", "majority", *(_IMPOSED + p for p in "
-        "Principle)]}),
+        WithJsonSchema({"type": "string", "enum": list(_DECISION_RULES)}),
     ] = Field(
         "unanimity",
         description="unanimity; majority (more than half of all agents, abstentions counting as agents); or "
