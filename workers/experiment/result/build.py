@@ -140,7 +140,6 @@ def _usage(run: FinishedRun) -> dict[str, Any]:
         "seconds": round(standing.seconds, 3),
         # Of a role without prices the cost is not known, and then neither is that of the run.
         "cost": {
-            "currency": "USD",
             "total": None if None in costs else plain(known),
             "known": plain(known),
         },
@@ -163,7 +162,7 @@ def _role(role: str | None, rows: list[Spent], run: FinishedRun) -> dict[str, An
 
 
 def _cost(prices: Prices, read: int, written: int) -> Decimal:
-    """Dollars, to a millionth: single answers cost fractions of a cent."""
+    """In the currency of the prices, to a millionth: single answers cost fractions of a cent."""
     cost = (prices.input * read + prices.output * written) / 1_000_000
     return cost.quantize(Decimal("0.000001"))
 

@@ -36,7 +36,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What a million tokens cost, in dollars."""
+    """What a million tokens cost, in the currency of the caller's prices."""
 
     input: Decimal
     output: Decimal
