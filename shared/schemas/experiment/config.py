@@ -196,9 +196,11 @@ class ExperimentConfig(Wire):
     frame: Annotated[Literal["gain", "loss"], Lower] = Field(
         "gain", description="Whether payoffs are told as gains, or as losses from a credit."
     )
-    loss_frame_credit: Annotated[Exact, Field(gt=0, le=1_000_000, decimal_places=2)] = Field(
-        Decimal(40), description="The credit of the loss frame, in dollars."
-    )
+    loss_frame_credit: Annotated[
+        Exact,
+        Field(gt=0, le=1_000_000, decimal_places=2),
+        WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}),
+    ] = Field(Decimal(40), description="The credit of the loss frame, in dollars.")
 
     # Money
     original_values_mode: OriginalValuesMode = Field(
@@ -255,9 +257,9 @@ class ExperimentConfig(Wire):
     )
     memory_update_threshold: Annotated[Literal["minimal", "moderate", "comprehensive"], Lower] = Field(
         "moderate",
-        description="Which events reach a memory when updates are selective: minimal leaves out simple "
-        "ones, moderate "
-        "appends them, comprehensive has a model work every event in.",
+        description="Which events an agent rewrites its memory for, the others being appended: minimal, "
+        "rounds of the group, the way into it and the results; moderate, those and every step of phase 1; "
+        "comprehensive, votes as well.",
     )
     batch_simple_events: bool = Field(
         False, description="Read for older files; simple events cost no call and need no batching."

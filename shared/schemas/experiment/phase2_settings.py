@@ -116,8 +116,8 @@ class Phase2Settings(Wire):
     )
     prompt_based_voting: bool = Field(
         True,
-        description="Whether agents are asked for a vote after each round. Off, a vote is held only where "
-        "`forced_ballot_last_round` forces one.",
+        description="Whether agents are asked after each round if they want to vote. Off, a vote is called by "
+        "a line of its own in a statement.",
     )
     log_statement_preview_length: Whole = Field(
         100, ge=50, le=500, description="Characters of a statement that logs show."
@@ -135,6 +135,11 @@ class Phase2Settings(Wire):
                 ]
             )
         return self
+
+    @property
+    def two_stage_voting_max_retries(self) -> int:
+        """``two_stage_max_retries`` by its other name."""
+        return self.two_stage_max_retries
 
     def statement_length(self, language: Language) -> int:
         """Characters that a statement in ``language`` must have."""

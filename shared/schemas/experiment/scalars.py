@@ -100,7 +100,7 @@ Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 Exact = Annotated[
     Decimal,
     BeforeValidator(_exact),
-    Field(allow_inf_nan=False, max_digits=15),
+    Field(allow_inf_nan=False, max_digits=17),
     PlainSerializer(_plain_number, return_type=int | float, when_used="json"),
     WithJsonSchema({"type": "number"}),
 ]

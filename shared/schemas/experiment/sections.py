@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.experiment.agent_config import AgentName
@@ -18,7 +18,9 @@ from shared.schemas.text import storable
 #: What probabilities may miss of 1, for shares that have no end (thirds): added up exactly, as written.
 SUM_TOLERANCE = Decimal("0.000001")
 
-Probability = Annotated[Exact, Field(ge=0, le=1)]
+Probability = Annotated[
+    Exact, Field(ge=0, le=1), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
 
 
 class IncomeClassProbabilities(Wire):
@@ -142,7 +144,11 @@ class ManipulatorConfig(Wire):
     intelligence_level: Annotated[str, Field(max_length=100)] | None = Field(
         None, description="A label of the study's arm; it is kept with the result and changes nothing."
     )
-    tiebreak: Annotated[Literal["order", "seed", "report"], BeforeValidator(_tiebreak)] = Field(
+    tiebreak: Annotated[
+        Literal["order", "seed", "report"],
+        BeforeValidator(_tiebreak),
+        WithJsonSchema({"type": "string", "enum": ["order", "seed", "report", "seeded_deterministic"]}),
+    ] = Field(
         "order",
         description="Which of several least popular principles: the first of `tiebreak_order` (also written "
         "seeded_deterministic), one drawn with `tiebreak_seed`, or none (report).",
