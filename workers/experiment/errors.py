@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shared.errors import ParleyError
+
+if TYPE_CHECKING:
+    from workers.experiment.records import Ballot
 
 
 class VotingTimeoutError(Exception):
-    """No agent answered a vote in time: there is nothing to count."""
+    """No agent answered a vote in time: there is nothing to count.
+
+    Attributes:
+        ballots: the abstentions that the vote is recorded with.
+    """
+
+    def __init__(self, ballots: tuple[Ballot, ...] = ()) -> None:
+        super().__init__(f"None of {len(ballots)} agents answered in time.")
+        self.ballots = ballots
 
 
 class ConsensusFailureError(Exception):
