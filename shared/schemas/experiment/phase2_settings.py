@@ -116,8 +116,8 @@ class Phase2Settings(Wire):
     )
     prompt_based_voting: bool = Field(
         True,
-        description="Whether agents are asked after each round if they want to vote. Off, a vote is called by "
-        "a line of its own in a statement.",
+        description="Whether agents are asked after each round if they want to vote. Off, a vote is called "
+        "by a line of its own in a statement.",
     )
     log_statement_preview_length: Whole = Field(
         100, ge=50, le=500, description="Characters of a statement that logs show."
