@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli import backup, chat, keys, personas, stack, users
+from deploy.cli import backup, chat, experiment, keys, personas, stack, users
 from deploy.exit_codes import ExitCode
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command()(backup.restore)
 app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.add_typer(personas.app, name="personas")
+app.add_typer(experiment.app, name="experiment")
 
 
 @app.command()

@@ -43,7 +43,7 @@ def table(distributions: DistributionSet, averages: Averages, text: LanguageMana
                 )
                 for income_class in CLASSES
             ),
-            average=_money(distributions.average(distribution, averages), text),
+            average=text.money(_dollars(distributions.average(distribution, averages))),
             floor=text.money(distribution.low),
             range=text.money(distribution.range),
         )
@@ -61,7 +61,7 @@ def chances(distributions: DistributionSet, text: LanguageManager) -> str:
             text.text(
                 "principles.chances.chance",
                 income_class=text.income_class(income_class),
-                percent=_percent(probability),
+                percent=_percent(probability, text),
             )
             for income_class, probability in zip(CLASSES, distributions.probabilities, strict=True)
         ),
@@ -133,14 +133,12 @@ def _consequences(found: Winners, text: LanguageManager) -> Iterable[str]:
         yield line("range_unmet", amount=text.money(above), winner=found.range_constraint_unsatisfied)
 
 
-def _money(average: Fraction, text: LanguageManager) -> str:
-    """In whole dollars where it is whole, else to the cent."""
-    if average.denominator == 1:
-        return text.money(int(average))
-    exact = Decimal(average.numerator) / Decimal(average.denominator)
-    return text.money(exact.quantize(_CENT, rounding=ROUND_HALF_UP))
+def _dollars(average: Fraction) -> int:
+    """Rounded half up: what is read is in whole dollars, what is compared is exact."""
+    return int(average + Fraction(1, 2))
 
 
-def _percent(probability: Decimal) -> str:
+def _percent(probability: Decimal, text: LanguageManager) -> str:
     percent = (probability * 100).quantize(_CENT, rounding=ROUND_HALF_UP).normalize()
-    return f"{percent:f}"
+    whole, _, decimals = f"{percent:f}".partition(".")
+    return whole + (text.text("principles.chances.point") + decimals if decimals else "")
