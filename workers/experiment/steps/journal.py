@@ -187,6 +187,8 @@ class Journal:
         self._began_at = asyncio.get_running_loop().time()
         self._counts = _Counts()
         self._told = 0
+        #: What each service that failed was told with, in the order in which they did.
+        self.degraded: list[dict[str, Any]] = []
 
     async def call(self, key: StepKey, call: ModelCall, reader: Reader[T]) -> Step[T]:
         """Ask a model, unless the answer is recorded; a time-out and a refusal are answers.
@@ -249,6 +251,8 @@ class Journal:
 
     def emit(self, key: str, event: EventType, data: dict[str, Any]) -> None:
         """Tell an event; ``key`` is unique within the run, and a step's path or like one."""
+        if event is EventType.SERVICE_DEGRADED:
+            self.degraded.append(data)
         self._store.emit(RunEvent(key, event, data))
 
     def enter(self, phase: int, round_number: int = 0) -> None:
@@ -289,7 +293,8 @@ class Journal:
             return step.value  # type: ignore[no-any-return]
         if self._replay:
             raise ReplayDivergedError(f"The step {key.path} was not recorded.")
-        value = make()
+        # As it will be when it is read back: a tuple is a list from the first time on.
+        value: T = to_jsonable_python(make())
         self._store.end(StepRecord(key=key, kind=kind, value=value))
         return value
 
