@@ -1,0 +1,1 @@
+"""How a group calls a vote, casts its ballots, and decides."""
