@@ -63,7 +63,7 @@ async def persist(
                     return found
                 raise
         except (DBAPIError, PoolTimeoutError, OSError) as error:
-            if isinstance(error, DBAPIError) and not _may_be_tried_again(error):
+            if isinstance(error, DBAPIError) and not may_be_tried_again(error):
                 raise
             if attempt.fenced:
                 raise AttemptLostError(attempt.job.lease) from error
@@ -73,7 +73,7 @@ async def persist(
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _may_be_tried_again(error: DBAPIError) -> bool:
+def may_be_tried_again(error: DBAPIError) -> bool:
     """Whether Postgres could not be asked, or took back what it had done, rather than refused."""
     if error.connection_invalidated:
         return True

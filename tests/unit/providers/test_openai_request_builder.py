@@ -22,6 +22,10 @@ OPEN = {"type": "object", "properties": {"a": {"type": "string"}}}
 NESTED = {**CLOSED, "properties": {"a": OPEN}}
 
 
+TITLED = {**OPEN, "title": "ballot_principle"}
+ODDLY_TITLED = {**OPEN, "title": "Whose turn is it?"}
+
+
 def schema_form(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, **more}}
 
@@ -41,6 +45,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"json_mode": CLOSED}, {"response_format": schema_form(CLOSED, strict=True)}),
     ({"json_mode": OPEN}, {"response_format": schema_form(OPEN)}),
     ({"json_mode": NESTED}, {"response_format": schema_form(NESTED)}),
+    ({"json_mode": TITLED}, {"response_format": schema_form(TITLED, name="ballot_principle")}),
+    ({"json_mode": ODDLY_TITLED}, {"response_format": schema_form(ODDLY_TITLED)}),
     ({"thinking": False}, {"chat_template_kwargs": {"enable_thinking": False}}),
     ({"reasoning_effort": "minimal"}, {"reasoning_effort": "minimal"}),
     ({"verbosity": "low"}, {"verbosity": "low"}),

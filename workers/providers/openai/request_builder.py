@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,9 @@ from shared.schemas.controls import ChatControls
 from shared.schemas.provider_settings import OpenAISettings
 from workers.providers.base.models import ChatMessage, ChatRequest
 from workers.providers.openai.models import OpenAIMessage
+
+#: What OpenAI takes as the name of a schema.
+_SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _Form = Callable[[Any, OpenAISettings], dict[str, Any]]
 
@@ -67,7 +71,9 @@ def build_message(message: ChatMessage) -> OpenAIMessage:
 def _response_format(mode: str | dict[str, Any]) -> dict[str, Any]:
     if isinstance(mode, str):
         return {"type": "json_object"}
-    schema: dict[str, Any] = {"name": "answer", "schema": mode}
+    title = mode.get("title")
+    named = isinstance(title, str) and _SCHEMA_NAME.fullmatch(title)
+    schema: dict[str, Any] = {"name": title if named else "answer", "schema": mode}
     # Strict adherence is worth having, and refused for a schema that does not close all its objects.
     if _is_closed(mode):
         schema["strict"] = True

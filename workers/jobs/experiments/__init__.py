@@ -1,0 +1,1 @@
+"""Experiments as jobs: their steps in Postgres, their calls to providers, their results."""

@@ -1,0 +1,219 @@
+"""A run as the database has it: its configuration, what was recorded, and the connections it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database import direct
+from shared.errors import ConnectionNotFoundError, NotFoundError
+from shared.schemas.connection import Prices
+from shared.schemas.experiment.config import ExperimentConfig
+from shared.security.secrets import SecretBox
+from shared.settings import Settings
+from workers.experiment.steps.journal import StepKind, StepRecord
+from workers.experiment.steps.key import StepKey
+from workers.experiment.steps.model_call import ModelAnswer, StepOutcome
+from workers.jobs.experiments.models import RoleModel
+from workers.jobs.turns import check_model, stored_target
+
+_SQL = Path(__file__).parent / "sql"
+_RUN = text((_SQL / "run.sql").read_text())
+_STEPS = text((_SQL / "recorded_steps.sql").read_text())
+_TOLD = text("SELECT key FROM experiment_events WHERE experiment_id = :experiment_id")
+_CONNECTIONS = text(
+    "SELECT *, id AS connection_id FROM connections "
+    "WHERE owner_id = :owner_id AND id = ANY(CAST(:connection_ids AS uuid[]))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A row of ``experiments``.
+
+    Attributes:
+        routes: by agent's name, the utility agent's under ``None``:
+            ``{connection_id, provider, model, connection_name}``.
+        earlier: of a fork, what was in force before: the round from which on, and the configuration.
+        spent: seconds that earlier attempts worked on it.
+        source_hash: of the result of what is replayed.
+    """
+
+    experiment_id: UUID
+    owner_id: UUID
+    name: str
+    config: ExperimentConfig
+    config_file: str | None
+    config_hash: str
+    seed: int
+    routes: Mapping[str | None, Mapping[str, Any]]
+    kind: str
+    source_id: UUID | None
+    fork_round: int | None
+    earlier: tuple[tuple[int, ExperimentConfig], ...]
+    spent: float
+    created_at: datetime
+    started_at: datetime | None
+    source_hash: str | None
+
+    @property
+    def recorded_in(self) -> UUID:
+        """The experiment that holds its steps: its own, or that of the run which it replays."""
+        if not self.replay:
+            return self.experiment_id
+        if self.source_id is None:
+            raise NotFoundError("The experiment that this one replays was deleted, with its steps.")
+        return self.source_id
+
+    @property
+    def replay(self) -> bool:
+        """Whether it runs from what another run recorded."""
+        return self.kind == "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The steps that are there already.
+
+    Attributes:
+        steps: by path.
+        times: by path, when each was begun and answered.
+    """
+
+    steps: dict[str, StepRecord]
+    times: dict[str, tuple[datetime | None, datetime | None]]
+
+
+async def load_run(engine: AsyncEngine, job_id: UUID) -> StoredRun:
+    """The experiment that the job runs.
+
+    Raises:
+        NotFoundError: it was deleted meanwhile.
+    """
+    row = (await direct.execute(engine, _RUN, {"job_id": job_id})).mappings().first()
+    if row is None:
+        raise NotFoundError("The experiment was deleted.")
+    models = row["models"]
+    return StoredRun(
+        experiment_id=row["id"],
+        owner_id=row["owner_id"],
+        name=row["name"],
+        config=ExperimentConfig.model_validate(row["config"]),
+        config_file=row["config_file"],
+        config_hash=row["config_hash"],
+        seed=row["seed"],
+        routes={**models["agents"], None: models["utility"]},
+        kind=row["kind"],
+        source_id=row["source_id"],
+        fork_round=row["fork_round"],
+        earlier=tuple(
+            (entry["from_round"], ExperimentConfig.model_validate(entry["config"]))
+            for entry in row["source_configs"] or ()
+        ),
+        spent=row["seconds"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        source_hash=row["source_hash"],
+    )
+
+
+async def read_steps(engine: AsyncEngine, experiment_id: UUID) -> Recorded:
+    """The recorded steps of a run, those in flight among them."""
+    return _recorded(await direct.execute(engine, _STEPS, {"experiment_id": experiment_id}))
+
+
+async def read_steps_within(connection: direct.Connection, experiment_id: UUID) -> Recorded:
+    """The same, as the transaction of ``connection`` sees them."""
+    return _recorded(await connection.execute(_STEPS, {"experiment_id": experiment_id}))
+
+
+def _recorded(found: direct.Rows) -> Recorded:
+    rows = found.all()
+    return Recorded(
+        {row.path: _step(row) for row in rows},
+        {row.path: (row.started_at, row.answered_at) for row in rows},
+    )
+
+
+async def told_events(engine: AsyncEngine, experiment_id: UUID) -> set[str]:
+    """The keys of the events that were told."""
+    rows = await direct.execute(engine, _TOLD, {"experiment_id": experiment_id})
+    return {key for (key,) in rows}
+
+
+async def load_roles(
+    engine: AsyncEngine, run: StoredRun, box: SecretBox, settings: Settings
+) -> dict[str | None, RoleModel]:
+    """Who plays which role, over the owner's own connections.
+
+    Raises:
+        ConnectionNotFoundError: one of them was deleted meanwhile.
+        ModelNotFoundError: the local model has another name.
+    """
+    wanted = {route["connection_id"] for route in run.routes.values()}
+    parameters = {"owner_id": run.owner_id, "connection_ids": sorted(wanted)}
+    found = (await direct.execute(engine, _CONNECTIONS, parameters)).mappings()
+    rows = {str(row["connection_id"]): row for row in found}
+    roles: dict[str | None, RoleModel] = {}
+    for role, route in run.routes.items():
+        row = rows.get(str(route["connection_id"]))
+        if row is None:
+            named = route.get("connection_name") or "of this run"
+            raise ConnectionNotFoundError(
+                f"The connection {named} was deleted, and {role or 'the utility agent'} needs it."
+            )
+        target = stored_target(row, box, settings)
+        check_model(target, route["model"], settings)
+        prices = row["prices"]
+        roles[role] = RoleModel(
+            target=target,
+            model=route["model"],
+            temperature=_temperature(run.config, role),
+            max_tokens=run.config.max_answer_tokens,
+            structured=run.config.structured_output,
+            prices=None if not prices else Prices(**prices),
+        )
+    return roles
+
+
+def notes_of(steps: Iterable[StepRecord]) -> set[tuple[str | None, str]]:
+    """What earlier attempts found out about the models, by role."""
+    return {(step.role, note) for step in steps if step.answer is not None for note in step.answer.notes}
+
+
+def _temperature(config: ExperimentConfig, role: str | None) -> float | None:
+    if role is None:
+        return config.utility_agent_temperature
+    return next(agent.temperature for agent in config.agents if agent.name == role)
+
+
+def _step(row: Any) -> StepRecord:
+    answer = None
+    if row.outcome is not None:
+        answer = ModelAnswer(
+            outcome=StepOutcome(row.outcome),
+            text=row.answer or "",
+            model=row.model,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            seconds=row.seconds or 0.0,
+            notes=tuple(row.notes or ()),
+        )
+    return StepRecord(
+        key=StepKey(row.phase, row.round, row.agent, row.purpose, row.tried),
+        kind=StepKind(row.kind),
+        role=row.role,
+        prompt_hash=row.prompt_hash,
+        schema_name=row.schema_name,
+        sends=row.sends,
+        answer=answer,
+        value=row.value,
+        unreadable=row.unreadable,
+    )

@@ -1,0 +1,217 @@
+"""The models of a run, called over the caller's own connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import (
+    ParleyError,
+    ProviderConnectionError,
+    ProviderRateLimitedError,
+    ProviderRequestError,
+    ProviderResponseError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    UnsupportedControlError,
+)
+from shared.jobs.permits import Permits
+from shared.schemas.connection import Prices
+from shared.schemas.controls import ChatControls
+from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
+from workers.jobs.turns import Target, with_own_context
+from workers.providers.base.http_client import ProviderHttpClient
+from workers.providers.base.models import ChatMessage, ChatRequest, ChatResponse
+from workers.providers.factory import ProviderFactory
+
+log = logging.getLogger(__name__)
+
+#: How often a call is made while its provider cannot be had, beyond the client's own retries, and the seconds
+#: between (the first wait, and the longest): a provider that restarts costs no run.
+TRIES = 6
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 15.0
+
+#: A provider that may be there again in a moment.
+_PASSING = (
+    ProviderConnectionError,
+    ProviderRateLimitedError,
+    ProviderResponseError,
+    ProviderUnavailableError,
+)
+
+TEMPERATURE_UNSUPPORTED = "temperature_unsupported"
+SCHEMA_UNSUPPORTED = "schema_unsupported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleModel:
+    """Which model plays a role, and how it is called.
+
+    Attributes:
+        target: the connection.
+        model: its name there.
+        temperature: of the configuration.
+        max_tokens: most tokens of an answer; ``None``: the provider's own limit.
+        structured: whether answers are asked for under their JSON schema: ``off``, ``on``, or ``auto``: until
+            the model refuses.
+        prices: per million tokens; ``None`` when the connection tells none.
+    """
+
+    target: Target
+    model: str
+    temperature: float | None
+    max_tokens: int | None
+    structured: str
+    prices: Prices | None
+
+
+class RunModels:
+    """The :class:`~workers.experiment.steps.model_call.Models` of a run.
+
+    What a model does not take (a temperature, a schema) is found out by its first refusal, noted with the
+    answer and not offered to it again in this run.
+
+    Args:
+        roles: by agent's name; ``None`` is the utility agent.
+        client: to the providers.
+        permits: limit the calls in flight of each connection, over all workers.
+        lease: ``<job>:<attempt>``.
+        confirm: returns when the attempt is known to hold the job.
+        found: what earlier attempts found out: ``(role, note)``.
+    """
+
+    def __init__(
+        self,
+        roles: Mapping[str | None, RoleModel],
+        *,
+        client: ProviderHttpClient,
+        permits: Permits,
+        lease: str,
+        confirm: Callable[[], Awaitable[None]],
+        found: Iterable[tuple[str | None, str]] = (),
+    ) -> None:
+        self._roles = roles
+        self._client = client
+        self._permits = permits
+        self._lease = lease
+        self._confirm = confirm
+        self._refuses = {self._quirk(role, note) for role, note in found if role in roles}
+        #: Of the calls of this attempt, in the currency of the prices; of a role without prices nothing.
+        self.cost = 0.0
+
+    async def call(self, call: ModelCall) -> ModelAnswer:
+        """Ask; see the protocol."""
+        role = self._roles[call.role]
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        tried = 0
+        notes: list[str] = []
+        while True:
+            tried += 1
+            chosen = self._controls(call, role)
+            try:
+                async with self._permits.permit(
+                    role.target.connection_id, role.target.max_in_flight, self._lease
+                ):
+                    await self._confirm()
+                    began = loop.time()
+                    async with asyncio.timeout(call.timeout):
+                        response = await self._send(call, role, chosen)
+                return self._answer(role, response, loop.time() - began, notes)
+            except (TimeoutError, ProviderTimeoutError):
+                return _ended(StepOutcome.TIMED_OUT, "", loop.time() - began, notes)
+            except (ProviderRequestError, UnsupportedControlError) as error:
+                note = _refused_control(error, chosen, role)
+                if note is None:
+                    return _ended(StepOutcome.REFUSED, error.detail, loop.time() - began, notes)
+                self._refuses.add(self._quirk(call.role, note))
+                notes.append(note)
+            except _PASSING:
+                if tried >= TRIES:
+                    raise
+                log.info("a provider is asked again", extra={"tried": tried}, exc_info=True)
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (jitter, no secret)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _controls(self, call: ModelCall, role: RoleModel) -> dict[str, Any]:
+        """How the model is asked, without what it is known to refuse."""
+        chosen: dict[str, Any] = {}
+        if role.max_tokens is not None:
+            chosen["max_tokens"] = role.max_tokens
+        if role.temperature is not None and not self._refused(call, TEMPERATURE_UNSUPPORTED):
+            chosen["temperature"] = role.temperature
+        if (
+            call.schema is not None
+            and role.structured != "off"
+            and not self._refused(call, SCHEMA_UNSUPPORTED)
+        ):
+            chosen["json_mode"] = {"title": call.schema_name, **call.schema}
+        return chosen
+
+    async def _send(self, call: ModelCall, role: RoleModel, chosen: dict[str, Any]) -> ChatResponse:
+        request = ChatRequest(
+            messages=[
+                ChatMessage(role="system", content=call.system),
+                ChatMessage(role="user", content=call.user),
+            ],
+            model=role.model,
+            settings=role.target.settings,
+            timeouts=role.target.timeouts,
+            controls=with_own_context(role.target, ChatControls.model_validate(chosen)),
+        )
+        return await ProviderFactory.create_provider(role.target.provider, self._client).send_message(request)
+
+    def _answer(
+        self, role: RoleModel, response: ChatResponse, seconds: float, notes: list[str]
+    ) -> ModelAnswer:
+        usage = response.usage
+        read = usage.input_tokens if usage else None
+        written = usage.output_tokens if usage else None
+        if role.prices is not None:
+            self.cost += cost_of(role.prices, read, written)
+        return ModelAnswer(
+            outcome=StepOutcome.ANSWERED,
+            text=_storable(response.content),
+            model=response.metadata.get("model") or role.model,
+            input_tokens=read,
+            output_tokens=written,
+            seconds=round(seconds, 4),
+            notes=tuple(notes),
+        )
+
+    def _refused(self, call: ModelCall, note: str) -> bool:
+        return self._quirk(call.role, note) in self._refuses
+
+    def _quirk(self, role: str | None, note: str) -> tuple[str, str, str]:
+        """What a model does not take is the same for all the roles that it plays."""
+        named = self._roles[role]
+        return (str(named.target.connection_id), named.model, note)
+
+
+def _ended(outcome: StepOutcome, told: str, seconds: float, notes: list[str]) -> ModelAnswer:
+    return ModelAnswer(outcome=outcome, text=_storable(told), seconds=round(seconds, 4), notes=tuple(notes))
+
+
+def _refused_control(error: ParleyError, chosen: Mapping[str, Any], role: RoleModel) -> str | None:
+    """What the model does not take, when it was offered and the refusal speaks of it."""
+    told = error.detail.lower()
+    if "temperature" in chosen and "temperature" in told:
+        return TEMPERATURE_UNSUPPORTED
+    speaks_of_schema = any(word in told for word in ("schema", "response_format", "json", "grammar"))
+    dispensable = "json_mode" in chosen and role.structured == "auto"
+    return SCHEMA_UNSUPPORTED if dispensable and speaks_of_schema else None
+
+
+def cost_of(prices: Prices, read: int | None, written: int | None) -> float:
+    """What so many tokens cost."""
+    return float(((read or 0) * prices.input + (written or 0) * prices.output) / 1_000_000)
+
+
+def _storable(text: str) -> str:
+    """Text that Postgres gives back as it was given: without NUL and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
