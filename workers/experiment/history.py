@@ -20,8 +20,6 @@ class EntryKind(StrEnum):
     COUNTDOWN = "countdown"
     #: A further principle was put on the open agenda.
     AGENDA = "agenda"
-    #: A new round begins.
-    ROUND = "round"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

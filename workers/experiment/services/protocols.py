@@ -280,6 +280,9 @@ class ManipulatorProtocol(Protocol):
         What the agent is reminded of before it thinks; ``None`` when there is nothing to be reminded of.
         """
 
+    def withdraw(self) -> None:
+        """Take the prompt away: from now on the agent is what it was."""
+
     def track_manipulation_effects(
         self, before_state: Mapping[str, Ranking], after_state: Mapping[str, Ranking]
     ) -> Mapping[str, object]:

@@ -1,0 +1,300 @@
+"""How the group talks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from workers.experiment.agenda import proposable, proposal_question, without_proposal
+from workers.experiment.agents.participant import ParticipantAgent
+from workers.experiment.history import EntryKind, PublicHistory
+from workers.experiment.languages.manager import LanguageManager, load
+from workers.experiment.reading.free_text import StatementFailure, StatementReader, TextReader
+from workers.experiment.reading.reader import Reader, UnreadableError
+from workers.experiment.records import Statement
+from workers.experiment.services.protocols import StatementValidation
+from workers.experiment.steps.journal import Journal, Step
+from workers.experiment.steps.key import StepKey
+from workers.experiment.steps.model_call import ModelCall, StepOutcome
+
+if TYPE_CHECKING:
+    from shared.schemas.experiment.config import ExperimentConfig
+
+#: Characters of a failed statement that are quoted back to its author.
+PREVIEW = 50
+
+
+class FailureJudge(Protocol):
+    """Says what is wrong with a statement; the utility agent does."""
+
+    async def classify_failure(self, key: StepKey, statement: str) -> StatementFailure:
+        """What is wrong with ``statement``; a model is asked under ``key``'s part ``failure``, if at all."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What came of asking for a statement, all tries together."""
+
+    value: str | None = None
+    text: str = ""
+    steps: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class DiscussionService:
+    """Has the agents think, if they are to, and speak; each reads what was said before.
+
+    Args:
+        config: of the experiment.
+        agents: everybody in the group, in the configuration's order.
+        journal: of the run.
+        judge: classifies statements that will not do; asked only with ``enable_intelligent_retries``.
+        text: of the experiment's language, in which the history is kept.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        agents: Sequence[ParticipantAgent],
+        journal: Journal,
+        judge: FailureJudge,
+        text: LanguageManager | None = None,
+    ) -> None:
+        self._config = config
+        self._settings = config.phase2_settings
+        self._names = tuple(agent.name for agent in agents)
+        self._journal = journal
+        self._judge = judge
+        self._text = text or load(config.language)
+
+    def build_discussion_prompt(
+        self, round_num: int, speaking_agent: ParticipantAgent, history: PublicHistory
+    ) -> str:
+        """What the speaker is asked: short, for the history travels in the system prompt."""
+        text = speaking_agent.text
+        asked = "first" if round_num == 1 else "later"
+        if round_num == self._config.phase2_rounds and round_num > 1:
+            asked = "last"
+        question = text.text(f"discussion.statement.{asked}", name=speaking_agent.name)
+        if self._config.open_agenda and (further := proposable(history.agenda)):
+            question = f"{question}\n\n{proposal_question(text, further)}"
+        return question
+
+    def build_reasoning_prompt(self, round_num: int, agent: ParticipantAgent) -> str:
+        """What an agent is asked to think about for itself: at length in round 1, shortly later."""
+        asked = "first" if round_num == 1 else "later"
+        return agent.text.text(f"discussion.reasoning.{asked}", name=agent.name)
+
+    def build_context(self, round_num: int, agent: ParticipantAgent, history: PublicHistory) -> str:
+        """What an agent knows of the group when it thinks or speaks: who it is, the agenda, the history."""
+        text = agent.text
+        said = self.manage_discussion_history_length(
+            history, self._settings.public_history_max_length, reader=agent.name
+        )
+        return text.text(
+            "discussion.context",
+            round=round_num,
+            rounds=self._config.phase2_rounds,
+            group=self.format_group_composition(self._names, text),
+            agenda="\n".join(
+                text.text("discussion.agenda_line", number=number, principle=text.principle(principle))
+                for number, principle in enumerate(history.agenda, start=1)
+            ),
+            history=said or text.text("discussion.history_empty"),
+        )
+
+    def validate_statement(self, statement: str, language_manager: LanguageManager) -> StatementValidation:
+        """Whether it says enough: it must not be empty and, where validation is on, be long enough."""
+        try:
+            self._reader(language_manager).read(statement)
+        except UnreadableError as error:
+            return StatementValidation(valid=False, code=error.code)
+        return StatementValidation(valid=True)
+
+    def manage_discussion_history_length(
+        self, history: PublicHistory, max_length: int, *, reader: str | None = None
+    ) -> str:
+        """The history in at most ``max_length`` characters, of whole entries (see :class:`PublicHistory`).
+
+        A reader's own private reasoning is in it only with ``phase2_include_internal_reasoning_in_memory``.
+        """
+        own = reader if self._config.phase2_include_internal_reasoning_in_memory else None
+        return history.truncated(max_length, own)
+
+    def format_group_composition(self, agents: Sequence[str], language_manager: LanguageManager) -> str:
+        """Who is in the group, in words."""
+        form = {1: "alone", 2: "pair"}.get(len(agents), "more")
+        return language_manager.text(
+            f"discussion.group.{form}", names=language_manager.names(agents), count=len(agents)
+        )
+
+    async def conduct_round(
+        self,
+        number: int,
+        order: Sequence[ParticipantAgent],
+        history: PublicHistory,
+        *,
+        reminders: Mapping[str, str] | None = None,
+        said: Callable[[Statement], None] | None = None,
+    ) -> tuple[Statement, ...]:
+        """Have every agent of ``order`` speak; their statements are appended to ``history``.
+
+        An agent without a valid statement is quarantined: a neutral line stands for it, the round goes on.
+
+        Args:
+            number: of the round.
+            order: who speaks, in turn.
+            history: of the group; a principle that is proposed is put on its agenda.
+            reminders: by agent: what it is told before it thinks, and nobody else.
+            said: is told each statement as soon as it was made.
+        """
+        statements: list[Statement] = []
+        for agent in order:
+            statement = await self._speak(number, agent, history, (reminders or {}).get(agent.name))
+            self._publish(statement, history)
+            statements.append(statement)
+            if said is not None:
+                said(statement)
+        return tuple(statements)
+
+    async def _speak(
+        self, number: int, agent: ParticipantAgent, history: PublicHistory, reminder: str | None
+    ) -> Statement:
+        memory, balance = agent.memory, agent.balance
+        context = self.build_context(number, agent, history)
+        reasoning, thinking = await self._reason(number, agent, context, reminder)
+        question = self.build_discussion_prompt(number, agent, history)
+        if reasoning is not None:
+            question = (
+                f"{agent.text.text('discussion.statement.reasoning', reasoning=reasoning)}\n\n{question}"
+            )
+        attempt = await self._ask(StepKey(2, number, agent.name, "statement"), agent, question, context)
+        public, quarantined, proposal = attempt.value, False, None
+        if public is None and not self._settings.quarantine_failed_responses:
+            public = attempt.text.strip() or None
+        if public is not None and self._config.open_agenda:
+            public, proposal = without_proposal(public, proposable(history.agenda))
+        if public is None:
+            public, quarantined = self._unavailable(number, agent.name), True
+        return Statement(
+            agent=agent.name,
+            text=attempt.text,
+            memory=memory,
+            balance=balance,
+            steps=(*thinking, *attempt.steps),
+            warnings=tuple(attempt.warnings),
+            round=number,
+            public=public,
+            reasoning=reasoning,
+            quarantined=quarantined,
+            proposal=proposal,
+        )
+
+    async def _reason(
+        self, number: int, agent: ParticipantAgent, context: str, reminder: str | None
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """What the agent thinks for itself; without a readable thought it speaks all the same."""
+        if not (self._settings.reasoning_enabled and agent.config.reasoning_enabled):
+            return None, ()
+        question = self.build_reasoning_prompt(number, agent)
+        heard = await agent.ask(
+            StepKey(2, number, agent.name, "reasoning"),
+            f"{question}\n\n{reminder}" if reminder else question,
+            TextReader(),
+            tries=self._settings.reasoning_max_retries,
+            timeout=float(self._settings.reasoning_timeout_seconds),
+            context=context,
+        )
+        return heard.value, heard.steps
+
+    async def _ask(self, key: StepKey, agent: ParticipantAgent, question: str, context: str) -> _Attempt:
+        """Ask for a statement until it will do; each further try is told more, and follows at once."""
+        reader = self._reader(agent.text)
+        system = agent.system_prompt(context=context)
+        attempt = _Attempt()
+        asked = question
+        tries = self._settings.max_statement_retries
+        for number in range(1, tries + 1):
+            at = key.at_try(number)
+            step: Step[str] = await self._journal.call(
+                at,
+                ModelCall(
+                    role=agent.name,
+                    system=system,
+                    user=asked,
+                    timeout=float(self._settings.statement_timeout_seconds),
+                    schema=reader.schema if str(self._config.structured_output) != "off" else None,
+                    schema_name=reader.name,
+                ),
+                reader,
+            )
+            attempt.steps.append(step.path)
+            attempt.text = step.text if step.outcome is StepOutcome.ANSWERED else attempt.text
+            if step.failure is None:
+                attempt.value = step.value
+                break
+            attempt.warnings.append(step.failure)
+            if step.outcome is StepOutcome.REFUSED or number == tries:
+                break
+            if step.unreadable is not None:
+                told = await self._feedback(at, agent, step, attempt, last=number + 1 == tries)
+                asked = f"{question}\n\n{told}"
+        return attempt
+
+    async def _feedback(
+        self, key: StepKey, agent: ParticipantAgent, step: Step[str], attempt: _Attempt, *, last: bool
+    ) -> str:
+        """What was wrong, in the agent's language; where guidance is progressive, more from try to try."""
+        failure = StatementFailure.TOO_SHORT if step.text.strip() else StatementFailure.EMPTY_RESPONSE
+        if self._config.enable_intelligent_retries and step.text.strip():
+            failure = await self._judge.classify_failure(key, step.text)
+            attempt.steps.append(key.part("failure").path)
+        text, preview = agent.text, preview_of(step.text)
+        lines = [
+            text.text("discussion.feedback.preview", preview=preview)
+            if preview
+            else text.text("discussion.feedback.nothing"),
+            text.text(
+                f"discussion.feedback.{failure.value}", minimum=self._settings.statement_length(text.language)
+            ),
+        ]
+        detailed = self._config.retry_feedback_detail == "detailed"
+        if detailed or not self._config.enable_progressive_guidance or len(attempt.warnings) > 1:
+            lines.append(text.text("discussion.feedback.example"))
+        if last and self._config.enable_progressive_guidance:
+            lines.append(text.text("discussion.feedback.last_try"))
+        return "\n".join(lines)
+
+    def _reader(self, text: LanguageManager) -> Reader[str]:
+        if not self._settings.statement_validation_enabled:
+            return StatementReader(1, 1)
+        return StatementReader(self._settings.min_statement_length, self._settings.min_statement_length_cjk)
+
+    def _unavailable(self, number: int, name: str) -> str:
+        return self._text.text("discussion.line.unavailable", round=number, name=name)
+
+    def _publish(self, statement: Statement, history: PublicHistory) -> None:
+        name, number = statement.agent, statement.round
+        line = statement.public
+        if not statement.quarantined:
+            line = self._text.text("discussion.line.statement", round=number, name=name, statement=line)
+        reasoning = statement.reasoning and self._text.text(
+            "discussion.line.reasoning", round=number, name=name, reasoning=statement.reasoning
+        )
+        history.add(EntryKind.STATEMENT, number, line, agent=name, reasoning=reasoning)
+        if statement.proposal is not None and history.propose(statement.proposal):
+            told = self._text.text(
+                "discussion.line.proposal",
+                round=number,
+                name=name,
+                number=len(history.agenda),
+                principle=self._text.principle(statement.proposal),
+            )
+            history.add(EntryKind.AGENDA, number, told, agent=name)
+
+
+def preview_of(statement: str) -> str:
+    """The beginning of a statement in one line, of at most ``PREVIEW`` characters."""
+    line = " ".join(statement.split())
+    return line if len(line) <= PREVIEW else f"{line[: PREVIEW - 1]}…"
