@@ -1,0 +1,1 @@
+"""A result as one HTML file with pictures; `render.render` makes it."""
