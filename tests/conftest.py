@@ -1,11 +1,18 @@
 """Fixtures for the whole suite: the servers of ``tests/support/servers.py``, the stack of ``stack.py``."""
 
+import os
+
 import pytest
 
 pytest_plugins = ["tests.support.servers", "tests.support.stack", "tests.support.distribution"]
 
 #: Seconds that a test of the default run may take, fixtures included: one that hangs fails, and says where.
 LONGEST = 240
+
+for _name in [name for name in os.environ if name.startswith("PARLEY_")]:
+    # The tests say what they set; what the caller set for a Parley of theirs is not to judge it.
+    if not _name.startswith("PARLEY_TEST_"):
+        del os.environ[_name]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

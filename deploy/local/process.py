@@ -9,12 +9,13 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -184,21 +185,59 @@ def run_command(
     command: Sequence[str], *, account: Account | None = None, env: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
     """Run a command to its end and return its exit status and what it printed; it dies with us."""
-    done = subprocess.run(
+    with _commands.begin(
         list(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=None if env is None else dict(env),
         cwd="/",
-        check=False,
+        # Its own children, too, are ended by their group.
+        start_new_session=True,
         preexec_fn=_die_with_parent(signal.SIGKILL),
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,
         umask=0o077,
-    )
-    return done.returncode, done.stdout.decode(errors="replace")
+    ) as process:
+        told, _ = process.communicate()
+    return process.returncode, told.decode(errors="replace")
+
+
+def end_commands() -> None:
+    """Kill the commands that other threads run now, with all that they started."""
+    _commands.end()
+
+
+class _Commands:
+    """The commands that run now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+
+    @contextlib.contextmanager
+    def begin(self, command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+        with self._lock:
+            process = subprocess.Popen(command, **options)
+            self._running.add(process)
+        try:
+            with process:
+                yield process
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+    def end(self) -> None:
+        with self._lock:
+            for process in self._running:
+                # One that was reaped has left its number to others.
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+
+
+_commands = _Commands()
 
 
 def _ended(pid: int) -> bool:

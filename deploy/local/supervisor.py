@@ -20,7 +20,7 @@ from deploy.local.lock import StackLock
 from deploy.local.logs import open_log, rotate, tail
 from deploy.local.options import StackOptions
 from deploy.local.parts import Part
-from deploy.local.process import Child, ProcessIdentity
+from deploy.local.process import Child, ProcessIdentity, end_commands
 from deploy.local.stack import DATABASE, Stack, build, migration_command
 from deploy.local.state import Health, PartState, StackState, end_leftovers
 from shared import __version__
@@ -30,6 +30,7 @@ T = TypeVar("T")
 #: All is stopped within this many seconds of the first signal.
 STOP_LIMIT = 9.5
 _HURRY_LIMIT = 1.0  # seconds for Postgres and Valkey after the second signal
+_COMMANDS_END = 2.0  # seconds for the commands of a start that is cut short
 _PROBE_PAUSE = 0.05  # seconds between two looks at a part that starts
 _HEALTH_PAUSE = 5.0  # seconds between two looks at a part that runs
 _FIRST_BACKOFF = 0.25  # seconds
@@ -52,6 +53,8 @@ class Supervisor:
         self._environment = environment
         self._report = report
         self._children: dict[str, Child] = {}
+        #: Parts whose files are being made, each in a thread.
+        self._preparing: set[str] = set()
         self._states: dict[str, PartState] = {}
         self._stopping = False
 
@@ -192,7 +195,14 @@ class Supervisor:
         def progress(fraction: float) -> None:
             loop.call_soon_threadsafe(self._report, Event(Kind.PROGRESS, name, fraction=fraction))
 
-        await _in_thread(lambda: part.prepare(progress))
+        def prepare() -> None:
+            self._preparing.add(name)
+            try:
+                part.prepare(progress)
+            finally:
+                self._preparing.discard(name)
+
+        await _in_thread(prepare)
         with open_log(self.data.log(name)) as output:
             try:
                 child = part.spawn(output)
@@ -234,6 +244,7 @@ class Supervisor:
     # Stopping -------------------------------------------------------------------------------------------
     async def _stop_all(self, stack: Stack) -> None:
         """Stop in order: edge first, so that nothing new comes in; data last."""
+        await self._end_preparations(stack)
         deadline = time.monotonic() + STOP_LIMIT
         by_name = {part.name: part for part in stack.parts}
         workers = [part for part in stack.services if part.name != "gateway"]
@@ -246,6 +257,13 @@ class Supervisor:
             child.end(by_name[name].hurry_signal if name in by_name else signal.SIGKILL, 0.5)
         if stack.postgres:
             await _in_thread(partial(stack.postgres.server.end_orphans, grace=0.5))
+
+    async def _end_preparations(self, stack: Stack) -> None:
+        """End the commands of a Postgres that is still being prepared: initdb leaves children behind."""
+        deadline = time.monotonic() + _COMMANDS_END
+        while stack.postgres and stack.postgres.name in self._preparing and time.monotonic() < deadline:
+            end_commands()
+            await asyncio.sleep(_PROBE_PAUSE)
 
     async def _stop_one(self, part: Part, deadline: float) -> None:
         child = self._children[part.name]

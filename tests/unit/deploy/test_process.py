@@ -6,11 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from deploy.local.process import Child, ProcessIdentity, end_leftover, run_command, wait_gone
+from deploy.local.process import (
+    Child,
+    ProcessIdentity,
+    end_commands,
+    end_leftover,
+    run_command,
+    start_mark,
+    wait_gone,
+)
 
 PYTHON = sys.executable
 #: Ignores SIGTERM, starts a child of its own in the same group, and prints both pids.
@@ -93,3 +103,22 @@ def test_a_zombie_is_no_running_process() -> None:
 
 def test_a_command_is_run_with_its_output(tmp_path: Path) -> None:
     assert run_command(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"]) == (3, "out\nerr\n")
+
+
+def test_a_command_of_another_thread_is_ended_with_what_it_started(tmp_path: Path) -> None:
+    told = tmp_path / "child"
+    command = ["sh", "-c", f"sleep 600 & echo $! > {told}.part; mv {told}.part {told}; wait"]
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(run_command(command)[0]))
+    thread.start()
+    while not told.exists():
+        assert thread.is_alive()
+        time.sleep(0.01)
+    child = int(told.read_text())
+    end_commands()
+    thread.join(5)
+    assert ended == [-signal.SIGKILL]
+    deadline = time.monotonic() + 5
+    while start_mark(child) is not None:
+        assert time.monotonic() < deadline, "the command's own child was left behind"
+        time.sleep(0.01)
