@@ -9,13 +9,16 @@ import orjson
 from fastapi import Header, Query, Request, Response
 
 from gateway.dependencies import CallerOf, OnceOf, State
+from gateway.experiments.following import event_stream as run_events
 from gateway.routing import make_router
 from gateway.state import GatewayState
 from gateway.streaming.hang_up import HungUpError, unless_hung_up
 from gateway.streaming.sse import EventStream
 from gateway.turns import OpenTurn, check_answerable, once, provider_payload
+from shared.jobs.experiment_end import experiment_of
 from shared.jobs.new_turn import NewTurn
 from shared.jobs.resume import check_cursor
+from shared.jobs.states import JobKind
 from shared.schemas.chat import Accepted, ActiveSessions, Answer, Cancelled, SessionStatus, TurnRequest
 from shared.schemas.events import EventId
 
@@ -61,6 +64,8 @@ async def events(
     job = await state.jobs.store.owned(session_id, caller.user_id)
     given = last_event_id if last_event_id is not None else starting_after
     cursor = None if given is None else EventId.parse(given)
+    if job.kind is JobKind.EXPERIMENT:
+        return await run_events(state, experiment_of(job), job, cursor) or Response(status_code=204)
     if cursor is not None and not check_cursor(cursor, job):
         return Response(status_code=204)
     turn = await OpenTurn.join(state, caller, job)

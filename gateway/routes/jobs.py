@@ -119,6 +119,7 @@ def _summary(job: Job) -> dict[str, Any]:
         "attempt": job.attempt,
         "post_response": job.post_response.value if job.post_response else None,
         "conversation_id": job.conversation_id,
+        "experiment_id": job.payload.get("experiment_id") if job.kind is JobKind.EXPERIMENT else None,
         "operation": job.payload.get("operation") if job.kind is JobKind.QUERY else None,
         "created_at": job.created_at,
         "started_at": job.started_at,

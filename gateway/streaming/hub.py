@@ -97,7 +97,15 @@ class Hub:
     @asynccontextmanager
     async def watch(self, job_id: UUID) -> AsyncIterator[Inbox]:
         """Listen to a job; the inbox is filled from the moment when :meth:`confirmed` returns."""
-        name = self._log.channel(job_id).encode()
+        async with self.listen(self._log.channel(job_id)) as inbox:
+            yield inbox
+
+    @asynccontextmanager
+    async def listen(self, name_: str) -> AsyncIterator[Inbox]:
+        """Listen to a channel. One that tells numbers, as those of experiments do, only wakes its inboxes:
+        each of its messages is a gap, for what is told lies in Postgres.
+        """
+        name = name_.encode()
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = _Channel()
@@ -118,7 +126,11 @@ class Hub:
 
     async def confirmed(self, job_id: UUID, timeout: float) -> bool:
         """Wait until Redis has confirmed the subscription to a job; whether it did in time."""
-        channel = self._channels.get(self._log.channel(job_id).encode())
+        return await self.heard(self._log.channel(job_id), timeout)
+
+    async def heard(self, name: str, timeout: float) -> bool:
+        """Wait until Redis has confirmed the subscription to a channel; whether it did in time."""
+        channel = self._channels.get(name.encode())
         if channel is None:
             return False
         if channel.confirmed.is_set():
@@ -196,7 +208,10 @@ class Hub:
             if kind == b"message":
                 entries = parse_published(data)
                 for inbox in channel.inboxes:
-                    inbox.put(entries)
+                    if entries:
+                        inbox.put(entries)
+                    else:
+                        inbox.gap()
             elif kind == b"subscribe":
                 if channel.confirmed.is_set():
                     # The client library reconnected silently: what was told meanwhile is missing.

@@ -10,12 +10,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.database import direct
 from shared.jobs.job import Job
 from shared.jobs.statements import statement
 from shared.jobs.states import JobKind, Outcome
 from shared.schemas.page import Position
 
 _LIST = statement("list_jobs")
+_BY_ID = text("SELECT * FROM jobs WHERE id = ANY(CAST(:ids AS uuid[]))")
 _ATTEMPTS = text("SELECT * FROM attempts WHERE job_id = :job_id ORDER BY attempt")
 
 
@@ -59,6 +61,14 @@ async def list_jobs(
     }
     async with engine.connect() as connection:
         return [Job.from_row(row) for row in (await connection.execute(_LIST, parameters)).mappings()]
+
+
+async def jobs_by_id(engine: AsyncEngine, ids: Sequence[UUID]) -> dict[UUID, Job]:
+    """The jobs with these ids; whose they are, the caller knows."""
+    if not ids:
+        return {}
+    rows = (await direct.execute(engine, _BY_ID, {"ids": list(ids)})).mappings()
+    return {row["id"]: Job.from_row(row) for row in rows}
 
 
 async def attempts(engine: AsyncEngine, job_id: UUID) -> list[Attempt]:

@@ -29,6 +29,8 @@ class JobSummary(Wire):
     attempt: int
     post_response: Literal["pending", "running", "done", "cancelled", "failed"] | None
     conversation_id: uuid.UUID | None
+    #: Of an experiment's run.
+    experiment_id: uuid.UUID | None
     #: Of a query: what it does.
     operation: str | None
     created_at: datetime

@@ -28,6 +28,8 @@ class QueryOperation(StrEnum):
     #: :class:`shared.schemas.templates.TemplateResolve` give those of
     #: :class:`shared.schemas.templates.TemplateResolved`.
     RESOLVE_TEMPLATE = "resolve_template"
+    #: Draw the report of an experiment: ``{experiment_id}`` gives ``{html}``.
+    EXPERIMENT_REPORT = "experiment_report"
 
 
 class ConnectionTested(Wire):

@@ -20,7 +20,7 @@ from fastapi.routing import iter_route_contexts
 from gateway.auth import get_caller, is_protected
 from gateway.routing import StrictRoute
 from gateway.state import GatewayState
-from shared.database.models import Job, TurnTrace
+from shared.database.models import Experiment, ExperimentResult, Job, TurnTrace
 from tests.integration.gateway.conftest import User, client_of, problem
 
 
@@ -100,6 +100,21 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/api/chat/trace/{session_id}"): Rule("owned"),
     ("GET", "/api/chat/sessions/active"): Rule("caller"),
     ("POST", "/api/conversations/{conversation_id}/messages/{message_id}/regenerate"): Rule("owned", body()),
+    ("GET", "/api/experiments"): Rule("caller"),
+    ("POST", "/api/experiments"): Rule("caller", body(config={})),
+    ("POST", "/api/experiments/validate"): Rule("caller", body(config={})),
+    ("GET", "/api/experiments/schema"): Rule("caller"),
+    ("GET", "/api/experiments/{experiment_id}"): Rule("owned"),
+    ("PATCH", "/api/experiments/{experiment_id}"): Rule("owned", body(name="taken over")),
+    ("DELETE", "/api/experiments/{experiment_id}"): Rule("owned"),
+    ("GET", "/api/experiments/{experiment_id}/events"): Rule("owned", seen=False),
+    ("POST", "/api/experiments/{experiment_id}/cancel"): Rule("owned"),
+    ("POST", "/api/experiments/{experiment_id}/resume"): Rule("owned"),
+    ("POST", "/api/experiments/{experiment_id}/fork"): Rule("owned", body(round=1)),
+    ("POST", "/api/experiments/{experiment_id}/replay"): Rule("owned"),
+    ("GET", "/api/experiments/{experiment_id}/result"): Rule("owned"),
+    ("GET", "/api/experiments/{experiment_id}/transcript"): Rule("owned"),
+    ("GET", "/api/experiments/{experiment_id}/report"): Rule("owned", seen=False),
     ("GET", "/api/jobs"): Rule("caller"),
     ("GET", "/api/jobs/{job_id}"): Rule("owned"),
     ("POST", "/api/jobs/{job_id}/retry"): Rule("owned"),
@@ -144,6 +159,30 @@ async def owned(ada: User, state: GatewayState) -> dict[str, str]:
         session.add(turn)
         await session.flush()
         session.add(TurnTrace(job_id=turn.id, owner_id=turn.owner_id, attempt=1, trace={}))
+        run = Job(
+            kind="experiment",
+            owner_id=uuid.UUID(ada.id),
+            phase="ended",
+            status="failed",
+            payload={},
+            error={"code": "provider_error", "message": "It failed."},
+        )
+        session.add(run)
+        await session.flush()
+        experiment = Experiment(
+            owner_id=run.owner_id,
+            job_id=run.id,
+            name="of ada",
+            profile="human",
+            config={},
+            config_hash="0" * 64,
+            seed=1,
+            models={},
+        )
+        session.add(experiment)
+        await session.flush()
+        run.payload = {"experiment_id": str(experiment.id)}
+        session.add(ExperimentResult(experiment_id=experiment.id, result="{}", sha256="0" * 64))
     return {
         "session_id": str(turn.id),
         "job_id": str(turn.id),
@@ -153,6 +192,7 @@ async def owned(ada: User, state: GatewayState) -> dict[str, str]:
         "conversation_id": conversation.json()["id"],
         "message_id": conversation.json()["active_message_id"],
         "connection_id": connection.json()["id"],
+        "experiment_id": str(experiment.id),
         "user_id": ada.id,
         "key_id": keys.json()["items"][0]["id"],
     }

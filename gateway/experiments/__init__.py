@@ -1,0 +1,1 @@
+"""Experiments at the edge: read, given models, shown, followed."""
