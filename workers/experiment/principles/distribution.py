@@ -116,6 +116,9 @@ class DistributionSet:
     def __iter__(self) -> Iterator[Distribution]:
         return iter(self.distributions)
 
+    def __len__(self) -> int:
+        return len(self.distributions)
+
     def numbered(self, number: int) -> Distribution:
         """The distribution with this number, from 1.
 

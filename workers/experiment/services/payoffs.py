@@ -105,6 +105,10 @@ class PayoffService:
             multiplier=multiplier,
         )
 
+    def group_set(self, earning: Earning) -> DistributionSet:
+        """The distributions that an earning of the group was picked or drawn from."""
+        return DistributionSet.of(SAMPLE, earning.incomes, self._base.probabilities)
+
     def _shared_distribution(
         self, key: StepKey, distributions: DistributionSet, choice: Choice | None, selection: Selection | None
     ) -> int | None:

@@ -260,6 +260,9 @@ class PayoffsProtocol(Protocol):
     def group_earnings(self, agents: Sequence[str], choice: Choice | None, decided_by: str) -> GroupOutcome:
         """What the group's decision earns each agent; without one the distributions are drawn."""
 
+    def group_set(self, earning: Earning) -> DistributionSet:
+        """The distributions that an earning of the group was picked or drawn from."""
+
 
 class ManipulatorProtocol(Protocol):
     """The hidden treatment of one agent."""
