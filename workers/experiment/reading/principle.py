@@ -1,0 +1,183 @@
+"""Reading which principle an answer names. What is read here is a vote: it is taken literally, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Language, Principle
+from workers.experiment.reading import json_answer, wording
+from workers.experiment.reading.mentions import letter, mentions, number_word, without
+from workers.experiment.reading.numerals import numerals
+from workers.experiment.reading.reader import UnreadableError
+from workers.experiment.reading.script import plain
+
+#: Under which names JSON answers give it.
+NAMES = (
+    "principle",
+    "principio",
+    "原则",
+    "principle_number",
+    "principle_id",
+    "choice",
+    "vote",
+    "answer",
+    "option",
+    "elección",
+    "voto",
+    "respuesta",
+    "opción",
+    "选择",
+    "答案",
+    "选项",
+)
+
+#: Numbers up to this are taken for numbers of principles, others for something else.
+_LIKE_A_PRINCIPLE = 9
+
+
+class PrincipleReader:
+    """Reads the choice of one principle.
+
+    Read are a JSON object with ``principle`` (a number, an id, a name; in a fence, with text around), and the
+    plain answer: a number and nothing else, ``principle 3`` or its name in one of the languages, or a
+    sentence that chooses it (``I choose principle 3 because …``). A letter counts as the whole answer or
+    right after such a word: ``(c)``, ``principle c``. Amounts, shares and larger numbers never name a
+    principle; an answer that names two, or that negates, asks, supposes or reports, is not read.
+
+    Args:
+        agenda: the principles that can be chosen, under their own numbers
+            (:attr:`~shared.schemas.experiment.terms.Principle.number`).
+        language: of the agent; for the styles of other numbers in the answer.
+    """
+
+    name = "principle"
+
+    def __init__(
+        self, agenda: Sequence[Principle] = FOUR_PRINCIPLES, language: Language = Language.ENGLISH
+    ) -> None:
+        self.agenda = tuple(agenda)
+        self._language = language
+        self._numbers = {principle.number: principle for principle in self.agenda}
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """``{"principle": 3}``."""
+        return {
+            "type": "object",
+            "properties": {"principle": {"type": "integer", "enum": sorted(self._numbers)}},
+            "required": ["principle"],
+            "additionalProperties": False,
+        }
+
+    def read(self, text: str) -> Principle:
+        """The principle that ``text`` chooses.
+
+        Raises:
+            UnreadableError: ``empty_response``, ``no_principle``, ``multiple_principles``,
+                ``number_out_of_range``, ``amount_not_principle``, ``negated``, ``conditional``, ``question``,
+                ``reported``, ``too_long`` or ``unclear``.
+        """
+        answer = json_answer.find(text)
+        found = answer.one(NAMES, self.value, "multiple_principles")
+        if found is None:
+            return self.plain(plain(text))
+        self.agrees(found, plain(answer.rest))
+        return found
+
+    def value(self, value: Any) -> Principle:
+        """What a JSON value names.
+
+        Raises:
+            UnreadableError: see :meth:`read`.
+        """
+        if isinstance(value, bool) or value is None:
+            raise UnreadableError("no_principle")
+        if isinstance(value, Decimal | int):
+            if value == value // 1 and 0 <= value <= _LIKE_A_PRINCIPLE:
+                return self._numbered(int(value))
+            raise UnreadableError("number_out_of_range", numbers=self._allowed())
+        if isinstance(value, str):
+            return self.plain(plain(value))
+        raise UnreadableError("unclear")
+
+    def plain(self, text: str) -> Principle:
+        """The principle that a plain answer chooses (``text`` as of :func:`~.script.plain`).
+
+        Raises:
+            UnreadableError: see :meth:`read`.
+        """
+        text = text.strip()
+        if not text:
+            raise UnreadableError("empty_response")
+        alone = number_word(text.strip(" .!\"'()")) or letter(text)
+        if alone is not None:
+            return self._numbered(alone)
+        found = mentions(text)
+        rest = without(text, found)
+        others = list(numerals(rest, self._language))
+        bare = [number for number in others if number.bare and (number.value or 0) <= _LIKE_A_PRINCIPLE]
+        named = {mention.number for mention in found} | {int(number.value or 0) for number in bare}
+        if len(named) > 1:
+            raise UnreadableError("multiple_principles")
+        wording.meant(rest)
+        if not named:
+            raise self._nothing(rest, [number.bare for number in others])
+        for number in others:
+            rest = rest[: number.start] + " " * (number.end - number.start) + rest[number.end :]
+        principle = self._numbered(named.pop())
+        if _contradicts(principle, rest):
+            raise UnreadableError("unclear")
+        if not wording.idle(rest) and not (
+            any(wording.chosen_at(text, mention.start) for mention in found)
+            or (not found and any(_right_after_choice(text, number.start) for number in bare))
+        ):
+            raise UnreadableError("unclear")
+        return principle
+
+    def agrees(self, principle: Principle, around: str) -> None:
+        """Refuse text around a JSON answer that chooses another principle.
+
+        Raises:
+            UnreadableError: ``multiple_principles``.
+        """
+        for choice in wording.CHOICE.finditer(around):
+            sentence = wording.sentence_from(around, choice.end())
+            before = around[max(choice.start() - 20, 0) : choice.end()]
+            found = mentions(sentence)
+            if found and found[0].number != principle.number and not wording.negates(before + sentence):
+                raise UnreadableError("multiple_principles")
+
+    def _numbered(self, number: int) -> Principle:
+        principle = self._numbers.get(number)
+        if principle is None:
+            raise UnreadableError("number_out_of_range", numbers=self._allowed())
+        return principle
+
+    def _nothing(self, text: str, bare: list[bool]) -> UnreadableError:
+        if bare == [True]:
+            return UnreadableError("number_out_of_range", numbers=self._allowed())
+        return UnreadableError("amount_not_principle" if bare else "no_principle", numbers=self._allowed())
+
+    def _allowed(self) -> str:
+        return ", ".join(map(str, sorted(self._numbers)))
+
+
+def _contradicts(principle: Principle, rest: str) -> bool:
+    """Whether the words besides a principle tell of a constraint that it has not."""
+    floor = wording.FLOOR.search(rest) is not None
+    spread = wording.RANGE.search(rest) is not None
+    if principle is Principle.MAXIMIZING_AVERAGE_FLOOR_CONSTRAINT:
+        return spread and not floor
+    if principle is Principle.MAXIMIZING_AVERAGE_RANGE_CONSTRAINT:
+        return floor and not spread
+    if principle is Principle.MAXIMIZING_AVERAGE:
+        return floor or spread
+    return False
+
+
+def _right_after_choice(text: str, position: int) -> bool:
+    before = text[:position]
+    matches = list(wording.CHOICE.finditer(before))
+    return bool(matches) and wording.idle(before[matches[-1].end() :])
