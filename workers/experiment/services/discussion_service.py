@@ -79,6 +79,9 @@ class DiscussionService:
         question = text.text(f"discussion.statement.{asked}", name=speaking_agent.name)
         if self._config.open_agenda and (further := proposable(history.agenda)):
             question = f"{question}\n\n{proposal_question(text, further)}"
+        if not self._settings.prompt_based_voting and round_num >= self._config.minimum_rounds:
+            call = text.text("voting.call.instruction", line=text.text("voting.call.line"))
+            question = f"{question}\n\n{call}"
         return question
 
     def build_reasoning_prompt(self, round_num: int, agent: ParticipantAgent) -> str:

@@ -177,8 +177,8 @@ class ManipulatorService:
         """How rankings moved, of those who gave one before and after.
 
         ``rankings``: for each agent the rank (1 is best) of the target before and after, its ``shift``
-        (positive: it rose) and the ``distance`` of the two rankings (pairs of principles whose order was reversed, 0 to
-        6). ``mean_shift`` and ``mean_distance`` are of the others, without the manipulator;
+        (positive: it rose) and the ``distance`` of the two rankings (pairs of principles whose order was
+        reversed, 0 to 6). ``mean_shift`` and ``mean_distance`` are of the others, without the manipulator;
         ``None`` where there is nobody to take them of. Without a target there are distances only.
         """
         rankings: dict[str, dict[str, int]] = {}

@@ -1,0 +1,1 @@
+"""How the group talks: prompts, statements, and the history that fits."""

@@ -1,0 +1,1 @@
+"""The hidden treatment of one agent, and what it moved."""
