@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
-from workers.experiment.report.palette import GRID, INK, PALE, ink_on, shortened, width
+from workers.experiment.report.palette import FAINT, GRID, INK, PALE, ink_on, legible, shortened, width
 
 # matplotlib reads these from its one global table while it draws; nothing else here draws with it.
 matplotlib.rcParams.update(
@@ -121,7 +122,7 @@ def cells(
                 0.92,
                 0.84,
                 facecolor=colour,
-                edgecolor=PALE if hatched else "none",
+                edgecolor=FAINT if hatched else "none",
                 hatch="////" if hatched else None,
                 linewidth=0.6,
             )
@@ -145,6 +146,8 @@ def svg(figure: Figure, key: str) -> str:
     """The figure as an element of SVG for a page of HTML: its ids begin with ``key``, and nothing of the
     time or the place of drawing is in it.
     """
+    for text in figure.findobj(Text):
+        text.set_text(legible(text.get_text()))
     drawn = io.BytesIO()
     with _quiet():
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})

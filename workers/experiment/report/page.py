@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 
 from workers.experiment.report.chart import Picture, Table
+from workers.experiment.report.palette import legible
 
 #: No script, nothing that is loaded: what a model wrote could do nothing even if it got out of its place.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -14,11 +15,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 def text(value: object) -> str:
     """``value`` as text of a page, without what would be markup there; control characters become blanks."""
-    plain = "".join(
-        character if character in "\n\t" or (character.isprintable() or character.isspace()) else " "
-        for character in str(value)
-    )
-    return escape(plain.encode("utf-8", "replace").decode(), quote=True)
+    return escape(legible(str(value)), quote=True)
 
 
 def page(title: str, body: Iterable[str]) -> str:

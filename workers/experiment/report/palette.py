@@ -52,6 +52,7 @@ LINES = tuple(
 INK = "#1a1a1a"
 PALE = "#8a8a8a"
 GRID = "#d9d9d9"
+FAINT = "#b5b5b5"
 
 
 def look(principle: str | None) -> Look:
@@ -93,6 +94,16 @@ def ink_on(colour: str) -> str:
     return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
 
 
+def legible(text: str) -> str:
+    """``text`` with a blank for what cannot be shown: control characters, halves of characters."""
+    return "".join(
+        character
+        if character == "\n" or unicodedata.category(character) not in ("Cc", "Cs", "Cn", "Co")
+        else " "
+        for character in text
+    )
+
+
 def width(text: str) -> int:
     """Columns that a text takes: two for a wide character."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
@@ -100,7 +111,7 @@ def width(text: str) -> int:
 
 def shortened(text: str, columns: int) -> str:
     """``text`` in so many columns; what is cut away is shown by an ellipsis."""
-    text = " ".join(text.split())
+    text = " ".join(legible(text).split())
     if width(text) <= columns:
         return text
     kept = ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES
 from workers.experiment.report.chart import Picture, Table, axes, blank, grid, label_margin, svg
-from workers.experiment.report.palette import INK, LOOKS, dollars, named, shortened
+from workers.experiment.report.palette import INK, LOOKS, dollars, ink_on, named, shortened
 
 
 def payoffs(result: Mapping[str, Any]) -> Picture:
@@ -28,7 +28,7 @@ def payoffs(result: Mapping[str, Any]) -> Picture:
             tuple(
                 (
                     name,
-                    after["class_put_in"].replace("_", " "),
+                    _place(after),
                     dollars(after["payoff_received"]),
                     *(
                         dollars(after["counterfactual_payoffs"].get(principle))
@@ -48,16 +48,23 @@ def payoffs(result: Mapping[str, Any]) -> Picture:
 
 def _draw(paid: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     figure = blank(0.9 + 0.62 * len(paid))
-    names = [f"{shortened(name, 16)}, {after['class_put_in'].replace('_', ' ')}" for name, after in paid]
+    names = [f"{shortened(name, 16)}, {_place(after)}" for name, after in paid]
     ax = axes(figure, label_margin(names, columns=40), 0.5, 0.35, 0.35)
+    highest = max(
+        max(after["payoff_received"], *after["counterfactual_payoffs"].values()) for _, after in paid
+    )
     for place, principle in enumerate(FOUR_PRINCIPLES):
         look = LOOKS[principle]
         heights = [after["counterfactual_payoffs"].get(principle) or 0.0 for _, after in paid]
         rows = [row + (place - 1.5) * 0.2 for row in range(len(paid))]
         ax.barh(rows, heights, height=0.18, color=look.colour, label=look.name)
         for row, amount in zip(rows, heights, strict=True):
-            ax.text(0.01, row, f" {look.sign}", va="center", fontsize=6, color="#000000")
-            ax.text(amount, row, f" {dollars(amount)}", va="center", fontsize=6)
+            ax.text(0.0, row, f" {look.sign}", va="center", fontsize=6.5, color=ink_on(look.colour))
+            # Above the line of what was paid, which may lie there.
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            ax.text(
+                amount + 0.01 * highest, row, dollars(amount), va="center", fontsize=6.5, bbox=box, zorder=4
+            )
     for row, (_, after) in enumerate(paid):
         ax.plot(
             [after["payoff_received"]] * 2,
@@ -68,8 +75,7 @@ def _draw(paid: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         )
     ax.set_yticks(range(len(paid)), names)
     ax.set_ylim(len(paid) - 0.5, -0.5)
-    ax.set_xlim(left=0)
-    ax.margins(x=0.08)
+    ax.set_xlim(0, 1.12 * highest or 1)
     ax.set_xlabel("dollars")
     grid(ax, "x")
     handles, labels = ax.get_legend_handles_labels()
@@ -81,3 +87,7 @@ def _in_words(paid: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     if not paid:
         return "Nothing was paid."
     return "Paid: " + "; ".join(f"{name} {dollars(after['payoff_received'])}" for name, after in paid) + "."
+
+
+def _place(after: Mapping[str, Any]) -> str:
+    return shortened(after["class_put_in"].replace("_", " "), 16)

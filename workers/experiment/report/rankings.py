@@ -140,5 +140,5 @@ def _counted(choices: Sequence[str]) -> str:
         return "none is known"
     return ", ".join(
         f"{named(choice)} {choices.count(choice)}"
-        for choice in sorted(set(choices), key=lambda choice: (-choices.count(choice), choice))
+        for choice in sorted(set(choices), key=lambda choice: (-choices.count(choice), named(choice)))
     )
