@@ -23,17 +23,17 @@ class CallEstimate:
 
     Attributes:
         phase_1: of phase 1, when every agent passes the comprehension test at once.
-        per_round: of a round of phase 2 in which everybody speaks, everybody who can be asked is asked whether
-            to vote, and nobody wants to.
+        per_round: of a round of phase 2 in which everybody speaks, everybody is asked whether to vote, and
+            nobody wants to.
         minimum: of the shortest course: the vote in the first round that permits one succeeds, at the first
             agent that is asked, for a principle without an amount; or, where that takes fewer, no vote is
             called at all.
         expected: of a course in the middle: the group decides in the round halfway between the first that
             permits a vote and the last, for a principle with an amount; until then everybody is asked and
             nobody wants to vote.
-        maximum: of the longest course: every agent sits the comprehension test twice; every round that permits
-            it has a vote that the last agent asked calls, that all confirm, in which all name an amount, and
-            that decides nothing before the last round.
+        maximum: of the longest course: every agent sits the comprehension test twice; every round that
+            permits it has a vote that the last agent asked calls, that all confirm, in which all name an
+            amount, and that decides nothing before the last round.
     """
 
     phase_1: int
