@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 import xml.etree.ElementTree as ET
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from workers.experiment.report.palette import FAINT, GRID, INK, PALE, ink_on, legible, shortened, width
+from workers.experiment.report.palette import GRID, INK, PALE, ink_on, legible, shortened, width
 
 # matplotlib reads these from its one global table while it draws; nothing else here draws with it.
 matplotlib.rcParams.update(
@@ -40,7 +41,6 @@ matplotlib.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        "hatch.linewidth": 0.6,
     }
 )
 
@@ -114,20 +114,22 @@ def cells(
     columns: Sequence[str],
     filled: dict[tuple[int, int], tuple[str, str, bool]],
 ) -> None:
-    """A grid of rows and columns; a cell has a colour, a text, and may be hatched."""
-    for (row, column), (colour, text, hatched) in sorted(filled.items()):
+    """A grid of rows and columns; a cell has a colour and a text, or is empty but for the text."""
+    for (row, column), (colour, text, empty) in sorted(filled.items()):
         ax.add_patch(
             Rectangle(
                 (column - 0.46, row - 0.42),
                 0.92,
                 0.84,
-                facecolor=colour,
-                edgecolor=FAINT if hatched else "none",
-                hatch="////" if hatched else None,
-                linewidth=0.6,
+                facecolor="white" if empty else colour,
+                edgecolor=PALE if empty else "none",
+                linestyle="--",
+                linewidth=0.8,
             )
         )
-        ax.text(column, row, text, ha="center", va="center", color=ink_on(colour), fontsize=8)
+        ax.text(
+            column, row, text, ha="center", va="center", color=INK if empty else ink_on(colour), fontsize=8
+        )
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xticks(range(len(columns)), columns)
@@ -182,14 +184,14 @@ def _rename(root: ET.Element, key: str) -> None:
             elif name == "id":
                 element.set(name, f"{key}-{value}")
             elif _pointers(name, value):
-                element.set(name, value.replace("#", f"#{key}-"))
+                element.set(name, re.sub(r"^#|(?<=url\(#)", lambda found: f"{found[0]}{key}-", value))
 
 
 def _pointers(name: str, value: str) -> list[str]:
     """The ids that an attribute points to."""
     if name in ("href", f"{{{_XLINK}}}href"):
         return [value.removeprefix("#")]
-    return [value[5:-1]] if value.startswith("url(#") else []
+    return re.findall(r"url\(#([^)]+)\)", value)
 
 
 @contextmanager

@@ -52,7 +52,6 @@ LINES = tuple(
 INK = "#1a1a1a"
 PALE = "#8a8a8a"
 GRID = "#d9d9d9"
-FAINT = "#b5b5b5"
 
 
 def look(principle: str | None) -> Look:

@@ -58,13 +58,8 @@ def _draw(paid: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         heights = [after["counterfactual_payoffs"].get(principle) or 0.0 for _, after in paid]
         rows = [row + (place - 1.5) * 0.2 for row in range(len(paid))]
         ax.barh(rows, heights, height=0.18, color=look.colour, label=look.name)
-        for row, amount in zip(rows, heights, strict=True):
-            ax.text(0.0, row, f" {look.sign}", va="center", fontsize=6.5, color=ink_on(look.colour))
-            # Above the line of what was paid, which may lie there.
-            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-            ax.text(
-                amount + 0.01 * highest, row, dollars(amount), va="center", fontsize=6.5, bbox=box, zorder=4
-            )
+        for row in rows:
+            ax.text(0.008 * highest, row, look.sign, va="center", fontsize=6.5, color=ink_on(look.colour))
     for row, (_, after) in enumerate(paid):
         ax.plot(
             [after["payoff_received"]] * 2,
@@ -75,7 +70,7 @@ def _draw(paid: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         )
     ax.set_yticks(range(len(paid)), names)
     ax.set_ylim(len(paid) - 0.5, -0.5)
-    ax.set_xlim(0, 1.12 * highest or 1)
+    ax.set_xlim(0, 1.05 * highest or 1)
     ax.set_xlabel("dollars")
     grid(ax, "x")
     handles, labels = ax.get_legend_handles_labels()

@@ -41,7 +41,7 @@ def speaking(result: Mapping[str, Any]) -> Picture:
             "that the statement speaks for as the utility agent reads it: "
             "F floor, A average, Af average with a floor, Ar average with a range, "
             "R range, M middle income, Ac average with a ceiling; "
-            f"{UNKNOWN.sign} none. Hatched: no valid statement was had. Empty: did not speak.",
+            f"{UNKNOWN.sign} none. A dashed cell: no valid statement was had. No cell: did not speak.",
         ),
     )
 

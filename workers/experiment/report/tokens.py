@@ -81,9 +81,6 @@ def _draw(roles: Sequence[Row], places: Sequence[Row]) -> str:
             [written for _, _, written in rows],
             left=[read for _, read, _ in rows],
             color=_WRITTEN,
-            hatch="///",
-            edgecolor="white",
-            linewidth=0,
             label="written",
         )
         ax.set_yticks(range(len(rows)), [shortened(name, 16) for name, _, _ in rows])

@@ -142,7 +142,7 @@ def test_it_loads_and_runs_nothing(page: Page) -> None:
 
 def test_ids_are_unique_and_every_pointer_has_its_aim(page: Page) -> None:
     aims = {value[1:] for name, value in page.attributes if value and name in ("href", "xlink:href")}
-    aims |= {value[5:-1] for _, value in page.attributes if value and value.startswith("url(#")}
+    aims |= {aim for _, value in page.attributes for aim in re.findall(r"url\(#([^)]+)\)", value or "")}
 
     assert len(page.ids) == len(set(page.ids))
     assert aims <= set(page.ids)

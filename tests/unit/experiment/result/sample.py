@@ -98,17 +98,18 @@ def path(phase: int, round_number: int | None, agent: str | None, purpose: str, 
 
 def earning(income: int, place: IncomeClass = IncomeClass.MEDIUM, **changes: Any) -> Earning:
     """A payoff, with what the same class would have been paid otherwise."""
+    paid = (Decimal(income) / 10_000).quantize(Decimal("0.01"))
     values: dict[str, Any] = {
         "distribution": 1,
         "satisfied": True,
         "binding": False,
         "income_class": place,
         "income": income,
-        "payoff": (Decimal(income) / 10_000).quantize(Decimal("0.01")),
+        "payoff": paid,
         "counterfactuals": {
             FLOOR: Decimal("1.90"),
             AVERAGE: Decimal("2.40"),
-            FLOOR_CONSTRAINT: Decimal("2.10"),
+            FLOOR_CONSTRAINT: paid,
             RANGE_CONSTRAINT: Decimal("2.00"),
         },
     }
