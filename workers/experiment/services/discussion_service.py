@@ -10,7 +10,7 @@ from workers.experiment.agenda import proposable, proposal_question, without_pro
 from workers.experiment.agents.participant import ParticipantAgent
 from workers.experiment.history import EntryKind, PublicHistory
 from workers.experiment.languages.manager import LanguageManager, load
-from workers.experiment.reading.free_text import StatementFailure, StatementReader, TextReader
+from workers.experiment.reading.free_text import StatementFailure, StatementReader, TextReader, clean
 from workers.experiment.reading.reader import Reader, UnreadableError
 from workers.experiment.records import Statement
 from workers.experiment.services.protocols import StatementValidation
@@ -108,9 +108,13 @@ class DiscussionService:
         )
 
     def validate_statement(self, statement: str, language_manager: LanguageManager) -> StatementValidation:
-        """Whether it says enough: it must not be empty and, where validation is on, be long enough."""
+        """Whether it says enough: it must not be empty and, where validation is on, be long enough.
+
+        What length is asked for follows from the script that it is written in: who is spoken to in Mandarin
+        may answer in English, and the other way round.
+        """
         try:
-            self._reader(language_manager).read(statement)
+            self._reader().read(statement)
         except UnreadableError as error:
             return StatementValidation(valid=False, code=error.code)
         return StatementValidation(valid=True)
@@ -175,7 +179,7 @@ class DiscussionService:
         attempt = await self._ask(StepKey(2, number, agent.name, "statement"), agent, question, context)
         public, quarantined, proposal = attempt.value, False, None
         if public is None and not self._settings.quarantine_failed_responses:
-            public = attempt.text.strip() or None
+            public = clean(attempt.text) or None
         if public is not None and self._config.open_agenda:
             public, proposal = without_proposal(public, proposable(history.agenda))
         if public is None:
@@ -213,7 +217,7 @@ class DiscussionService:
 
     async def _ask(self, key: StepKey, agent: ParticipantAgent, question: str, context: str) -> _Attempt:
         """Ask for a statement until it will do; each further try is told more, and follows at once."""
-        reader = self._reader(agent.text)
+        reader = self._reader()
         system = agent.system_prompt(context=context)
         attempt = _Attempt()
         asked = question
@@ -249,11 +253,12 @@ class DiscussionService:
         self, key: StepKey, agent: ParticipantAgent, step: Step[str], attempt: _Attempt, *, last: bool
     ) -> str:
         """What was wrong, in the agent's language; where guidance is progressive, more from try to try."""
-        failure = StatementFailure.TOO_SHORT if step.text.strip() else StatementFailure.EMPTY_RESPONSE
-        if self._config.enable_intelligent_retries and step.text.strip():
-            failure = await self._judge.classify_failure(key, step.text)
+        said = clean(step.text)
+        failure = StatementFailure.EMPTY_RESPONSE if not said else StatementFailure(step.failure)
+        if said and self._config.enable_intelligent_retries:
+            failure = await self._judge.classify_failure(key, said)
             attempt.steps.append(key.part("failure").path)
-        text, preview = agent.text, preview_of(step.text)
+        text, preview = agent.text, preview_of(said)
         lines = [
             text.text("discussion.feedback.preview", preview=preview)
             if preview
@@ -269,7 +274,7 @@ class DiscussionService:
             lines.append(text.text("discussion.feedback.last_try"))
         return "\n".join(lines)
 
-    def _reader(self, text: LanguageManager) -> Reader[str]:
+    def _reader(self) -> Reader[str]:
         if not self._settings.statement_validation_enabled:
             return StatementReader(1, 1)
         return StatementReader(self._settings.min_statement_length, self._settings.min_statement_length_cjk)

@@ -15,6 +15,7 @@ from tests.unit.experiment.phase2.group import (
     FLOOR,
     FLOOR_CONSTRAINT,
     RANGE_CONSTRAINT,
+    Borda,
     Group,
     config_of,
     phase_1,
@@ -29,20 +30,6 @@ from workers.experiment.records import (
     VoteRound,
 )
 from workers.experiment.services.manipulator_service import ManipulatorService, reversed_pairs
-from workers.experiment.services.protocols import Aggregate
-
-
-class Borda:
-    """Adds up 3, 2, 1, 0 points."""
-
-    def aggregate_preferences(self, votes: Mapping[str, Ranking], aggregation_method: str) -> Aggregate:
-        assert aggregation_method == "borda"
-        scores = {
-            principle: sum(3 - vote.order.index(principle) for vote in votes.values())
-            for principle in FOUR_PRINCIPLES
-        }
-        winner = max(scores, key=lambda principle: scores[principle])
-        return Aggregate(method="borda", scores=scores, winner=winner, tied=(), tiebreak_applied=False)
 
 
 def made(count: int = 4, **manipulator: Any) -> tuple[ManipulatorService, Group]:

@@ -13,6 +13,15 @@ from workers.experiment.agents.utility import UtilityAgent
 from workers.experiment.languages.manager import load
 from workers.experiment.records import ExplanationRecord, Phase1Record, Ranking, RankingRecord
 from workers.experiment.seeds import SeedManager
+from workers.experiment.services.counterfactuals_service import CounterfactualsService
+from workers.experiment.services.discussion_service import DiscussionService
+from workers.experiment.services.manipulator_service import ManipulatorService
+from workers.experiment.services.memory_service import MemoryService
+from workers.experiment.services.payoffs import PayoffService
+from workers.experiment.services.phase2_services import Phase2Services
+from workers.experiment.services.protocols import Aggregate
+from workers.experiment.services.speaking_order_service import SpeakingOrderService
+from workers.experiment.services.voting_service import VotingService
 from workers.experiment.steps.journal import Journal, StepRecord
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.experiment.testing import InMemorySteps, ScriptedModels
@@ -28,6 +37,19 @@ def config_of(count: int = 3, **keys: Any) -> ExperimentConfig:
     names = ("Alice", "Bob", "Carol", "Dan", "Eve")[:count]
     agents = [{"name": name, "personality": f"You are {name}.", "model": "local"} for name in names]
     return read_config({"agents": agents, "seed": 7, **keys})
+
+
+class Borda:
+    """Adds up 3, 2, 1, 0 points."""
+
+    def aggregate_preferences(self, votes: Mapping[str, Ranking], aggregation_method: str) -> Aggregate:
+        assert aggregation_method == "borda"
+        scores = {
+            principle: sum(3 - vote.order.index(principle) for vote in votes.values())
+            for principle in FOUR_PRINCIPLES
+        }
+        winner = max(scores, key=lambda principle: scores[principle])
+        return Aggregate(method="borda", scores=scores, winner=winner, tied=(), tiebreak_applied=False)
 
 
 class Group:
@@ -57,6 +79,21 @@ class Group:
         self.text = load(config.language)
         self.utility = UtilityAgent(self.journal, config, self.text)
         self.agents: tuple[ParticipantAgent, ...] = make_agents(config, self.journal, self.utility)
+
+    def services(self, config: ExperimentConfig | None = None) -> Phase2Services:
+        """The real services, under the group's configuration or a changed one."""
+        config = config or self.config
+        payoffs = PayoffService(config, self.journal)
+        return Phase2Services(
+            speaking_order=SpeakingOrderService(config, self.journal),
+            discussion=DiscussionService(config, self.agents, self.journal, self.utility, self.text),
+            voting=VotingService(config, self.agents, self.journal, self.text),
+            memory=MemoryService(config, self.journal, self.utility),
+            counterfactuals=CounterfactualsService(config, self.journal, payoffs),
+            payoffs=payoffs,
+            manipulator=ManipulatorService(config, self.agents, self.journal, Borda()),
+            utility=self.utility,
+        )
 
     def asked(self, purpose: str) -> list[str]:
         """The questions of the steps with this purpose, in the order in which they were asked."""
