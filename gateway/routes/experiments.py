@@ -26,6 +26,7 @@ from shared.jobs.experiments import NewExperiment
 from shared.jobs.job import Job
 from shared.jobs.listing import jobs_by_id
 from shared.schemas.experiment.config import ExperimentConfig
+from shared.schemas.experiment.estimate import expected_calls
 from shared.schemas.experiment.identity import config_hash, derived_seed
 from shared.schemas.experiment.schema import json_schema
 from shared.schemas.experiments import (
@@ -114,8 +115,6 @@ async def validate_experiment(
             models = await role_models(session, caller.user_id, config, submitted.connection)
         except ValidationError as error:
             errors = _faults(error)
-    from shared.schemas.experiment.estimate import expected_calls
-
     calls = expected_calls(config)
     return ExperimentValidated(
         valid=not errors,

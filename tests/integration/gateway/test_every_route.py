@@ -312,7 +312,7 @@ async def test_lists_hold_only_what_is_the_callers(ada: User, eve: User, owned: 
             assert answer["items"] == [], path
         elif "data" in answer:
             assert answer["data"] == [], path
-        elif "functions" in answer:
+        elif "functions" in answer or "$schema" in answer:
             continue  # the same for everybody
         else:
             assert answer == {"active_session_count": 0, "sessions": []}, path
