@@ -80,7 +80,9 @@ def test_what_is_decided_is_what_every_pair_of_ballots_says(
             else set()
         )
     else:
-        winners = {c.principle for c in voted if sum(o.principle is c.principle for o in voted) > len(group) / 2}
+        winners = {
+            c.principle for c in voted if sum(o.principle is c.principle for o in voted) > len(group) / 2
+        }
     assert found.reached is bool(winners)
     assert found.abstentions == group.count(None)
     assert dict(found.counts) == {
