@@ -36,6 +36,7 @@ def render(result: Mapping[str, Any], *, title: str | None = None) -> str:
             _status(result),
             _summary(result),
             *(page.picture(draw(result)) for draw in PICTURES),
+            _preferences(result),
             _discussion(result),
             _agents(result),
             f'<section id="cite"><h2>To cite this run</h2><pre>{page.text(citation(result))}</pre></section>',
@@ -99,6 +100,27 @@ def _manipulation(info: Mapping[str, Any] | None) -> str | None:
     kind = (info["manipulator_type"] or "").replace("_", " ")
     target = f" for {named(info['target_principle'])}" if info["target_principle"] else ""
     return f"{info['manipulator_name']}, {kind}{target}{'' if info['delivered'] else ', not delivered'}"
+
+
+def _preferences(result: Mapping[str, Any]) -> str:
+    """What the rankings add up to, by checkpoint and method."""
+    rows = [
+        (
+            checkpoint.replace("_", " "),
+            method.replace("_", " "),
+            named(found["winner"]) if found["winner"] else "a tie: " + ", ".join(map(named, found["tied"])),
+            ", ".join(f"{named(principle)} {score:g}" for principle, score in found["scores"].items()),
+        )
+        for checkpoint, analysed in (result["analysis"]["preference_aggregation"] or {}).items()
+        for method, found in (analysed.get("methods") or {}).items()
+    ]
+    if not rows:
+        return ""
+    shown = page.table(Table(("Checkpoint", "Method", "Winner", "Scores"), tuple(rows)))
+    return (
+        '<section id="preferences"><h2>What the rankings add up to</h2>'
+        f"<details open><summary>In numbers</summary>{shown}</details></section>"
+    )
 
 
 def _discussion(result: Mapping[str, Any]) -> str:

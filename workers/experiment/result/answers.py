@@ -59,7 +59,9 @@ def choice(made: Choice | None) -> dict[str, Any]:
 
 
 def earning(earned: Earning | None) -> dict[str, Any]:
-    """What was paid, and what the same class would have been paid under each principle."""
+    """What was paid out of which distributions (each from the high class to the low), and what the same class
+    would have been paid under each principle.
+    """
     if earned is None:
         return {
             "class_put_in": None,
@@ -69,6 +71,8 @@ def earning(earned: Earning | None) -> dict[str, Any]:
             "constraint_satisfied": None,
             "constraint_binding": None,
             "counterfactual_payoffs": None,
+            "counterfactual_amounts": None,
+            "distributions": None,
         }
     return {
         "class_put_in": earned.income_class.value,
@@ -78,4 +82,6 @@ def earning(earned: Earning | None) -> dict[str, Any]:
         "constraint_satisfied": earned.satisfied,
         "constraint_binding": earned.binding,
         "counterfactual_payoffs": plain(earned.counterfactuals),
+        "counterfactual_amounts": plain(earned.amounts),
+        "distributions": plain(earned.incomes),
     }

@@ -57,6 +57,7 @@ def _general_information(run: FinishedRun) -> dict[str, Any]:
         "decided_principle": decided["principle"],
         "consensus_amount": decided["constraint_amount"],
         "constraint_binding": None if outcome is None else outcome.binding,
+        "distribution_multiplier": None if outcome is None else plain(outcome.multiplier),
         "agenda": None if group is None else plain(group.agenda),
     }
 

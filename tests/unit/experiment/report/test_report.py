@@ -99,6 +99,7 @@ def test_it_says_what_came_of_the_run(page: Page, result: dict[str, Any]) -> Non
     assert "代理三" in words
     assert "I speak for <b>a floor</b> & fairness." in words
     assert citation(result) in words
+    assert "a tie: Highest floor, Highest average" in words
 
 
 @pytest.mark.parametrize("draw", PICTURES, ids=lambda draw: draw.__name__)

@@ -112,6 +112,8 @@ def earning(income: int, place: IncomeClass = IncomeClass.MEDIUM, **changes: Any
             FLOOR_CONSTRAINT: paid,
             RANGE_CONSTRAINT: Decimal("2.00"),
         },
+        "amounts": {FLOOR_CONSTRAINT: 14_000, RANGE_CONSTRAINT: 17_000},
+        "incomes": ((32_000, 27_000, 24_000, 13_000, 12_000), (28_000, 22_000, 20_000, 17_000, 13_000)),
     }
     return Earning(**{**values, **changes})
 
@@ -321,6 +323,7 @@ def group() -> Phase2Record:
             decided_by="consensus",
             choice=Choice(FLOOR_CONSTRAINT, 14_000),
             binding=True,
+            multiplier=Decimal("1.25"),
             earnings={
                 name: earning(income, place, binding=True)
                 for name, income, place in zip(NAMES, (21_000, 14_000, 31_000), places, strict=True)
@@ -433,7 +436,21 @@ def run(**changes: Any) -> FinishedRun:
         "notes": {None: ("temperature_unsupported",)},
         "degraded": (Degraded("memory", path(2, 2, "Agent_1", "memory/discussion"), "ValueError: too long"),),
         "counterfactuals": {"Agent_1": {"best": "maximizing_average", "gain": Decimal("0.30")}},
-        "aggregation": {"final": {"borda": {"winner": FLOOR_CONSTRAINT, "scores": {FLOOR_CONSTRAINT: 9}}}},
+        "aggregation": {
+            "final": {
+                "rankings": 3,
+                "methods": {
+                    "borda": {
+                        "scores": {FLOOR_CONSTRAINT: 9, AVERAGE: 5},
+                        "winner": FLOOR_CONSTRAINT,
+                        "tied": (),
+                    },
+                    "plurality": {"scores": {FLOOR: 1, AVERAGE: 1}, "winner": None, "tied": (FLOOR, AVERAGE)},
+                },
+                "agreement": Decimal("0.78"),
+            },
+            "post_application": {"rankings": 0},
+        },
         "versions": {"parley": "1.0.0", "python": "3.11.9"},
         "experiment_id": "0197c1de-0000-7000-8000-000000000001",
         "name": "three_agents.yaml",

@@ -49,6 +49,7 @@ def test_general_information(result: dict[str, Any]) -> None:
     assert general["consensus_principle"] == "maximizing_average_floor_constraint"
     assert general["consensus_amount"] == 14_000
     assert general["constraint_binding"] is True
+    assert general["distribution_multiplier"] == 1.25
     assert (general["max_rounds_phase_2"], general["rounds_conducted_phase_2"]) == (4, 3)
     assert general["income_class_probabilities"]["medium_low"] == 0.25
     assert general["seed_randomness"] == 21_000
@@ -93,6 +94,8 @@ def test_phase_1_of_an_agent(result: dict[str, Any]) -> None:
     assert demonstration["payoff_if_other_principles"] == demonstration["alternatives"]
     assert (demonstration["bank_balance"], demonstration["bank_balance_after_round"]) == (2.1, 4.2)
     assert demonstration["constraint_binding"] is True
+    assert demonstration["distributions"][0] == [32_000, 27_000, 24_000, 13_000, 12_000]
+    assert demonstration["counterfactual_amounts"]["maximizing_average_range_constraint"] == 17_000
     assert demonstration["memory_coming_in_this_round"] == "Memory of Agent_1."
     assert demonstration["steps"] == ["p1/r2/Agent_1/application/try1"]
 
