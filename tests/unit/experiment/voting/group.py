@@ -17,7 +17,7 @@ from workers.experiment.records import Statement
 from workers.experiment.seeds import SeedManager
 from workers.experiment.services.protocols import DiscussionState
 from workers.experiment.services.voting_service import VotingService
-from workers.experiment.steps.journal import Journal
+from workers.experiment.steps.journal import Journal, RunEvent
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.experiment.testing import InMemorySteps, ScriptedModels
 
@@ -54,6 +54,7 @@ class Group:
             answer of their own must be waiting before the first one answers.
         recorded: the steps of an earlier run.
         replay: whether this is a replay of it.
+        languages: of agents that have one of their own.
         config: further keys of the configuration.
     """
 
@@ -65,11 +66,12 @@ class Group:
         arrival: Sequence[str] | None = None,
         recorded: InMemorySteps | None = None,
         replay: bool = False,
+        languages: Mapping[str, str] | None = None,
         **config: Any,
     ) -> None:
-        self.config = read_config(
-            {"agents": [{"name": name, "personality": f"You are {name}."} for name in agents], **config}
-        )
+        own = {name: {"language": language} for name, language in (languages or {}).items()}
+        described = [{"name": name, "personality": f"You are {name}."} | own.get(name, {}) for name in agents]
+        self.config = read_config({"agents": described, **config})
         self._answers = answers
         self._arrival = arrival
         self._waiting: dict[str, set[str]] = {}
@@ -112,6 +114,11 @@ class Group:
             )
             for step in wanted
         ]
+
+    @property
+    def told(self) -> list[RunEvent]:
+        """The events of the votes, in order; how far the run is tells no vote."""
+        return [event for event in self.store.events if event.type is not EventType.PROGRESS]
 
     def events(self, kind: EventType) -> list[dict[str, Any]]:
         """The data of the events of a kind, in order."""
