@@ -33,13 +33,10 @@ class ApplicationReader:
         choice: reads everything else.
     """
 
+    name = "application"
+
     def __init__(self, choice: ChoiceReader) -> None:
         self._choice = choice
-
-    @property
-    def name(self) -> str:
-        """That of a choice: its form is the same."""
-        return self._choice.name
 
     @property
     def schema(self) -> dict[str, Any] | None:

@@ -89,7 +89,7 @@ class Telling:
         checkpoint = self._say(f"remembered.checkpoint.{record.checkpoint}")
         if record.ranking is None:
             return self._say("remembered.unranked", checkpoint=checkpoint)
-        ranking = ", ".join(
+        ranking = self._text.text("agent.list.between").join(
             self._say("remembered.ranked", rank=rank, principle=self._text.principle(principle))
             for rank, principle in enumerate(record.ranking.order, 1)
         )

@@ -20,6 +20,8 @@ from workers.experiment.services.protocols import MemoryContext, MemoryEvent
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.experiment.together import together
 
+from .conftest import Run
+
 ROUND = MemoryContext(2, 3, MemoryEvent.DISCUSSION)
 VOTE = MemoryContext(2, 3, MemoryEvent.VOTE_INITIATION)
 SIMPLE = {
@@ -282,3 +284,33 @@ def test_appending_keeps_the_limit_and_cuts_no_sentence(memory: str, event: str,
         left = both.removesuffix("[…]").strip()
         known = {"".join(part.split()) for part in whole}
         assert all("".join(part.split()) in known for part in sentences(left))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(MemoryEvent), st.text(max_size=80), st.text(max_size=120)), max_size=6
+    ),
+    st.text(max_size=60),
+    st.integers(min_value=1, max_value=60),
+    st.booleans(),
+)
+def test_a_memory_never_outgrows_its_limit_whatever_happens_and_is_answered(
+    events: list[tuple[MemoryEvent, str, str]], compressed: str, limit: int, strict: bool
+) -> None:
+    async def live() -> None:
+        written = ""
+        run = Run(
+            lambda call: compressed if call.role is None else written,
+            limit=limit,
+            phase2_settings={"max_memory_retries": 1, "memory_validation_strict": strict},
+        )
+        ann = run.agents[0]
+        for number, (event, told, written) in enumerate(events, 1):  # noqa: B007 - the script answers with it
+            update = await run.memory.update_discussion_memory(ann, told, MemoryContext(2, number, event))
+            assert update.memory == ann.memory
+            assert len(ann.memory) <= limit
+            assert ann.memory.isprintable() or not any(
+                ord(sign) < 32 and sign not in "\n\t" for sign in ann.memory
+            )
+
+    asyncio.run(live())

@@ -373,3 +373,21 @@ async def test_a_memory_that_fails_degrades_the_run_and_a_provider_that_is_away_
     stopped.models._script = away
     with pytest.raises(ProviderUnavailableError):
         await stopped.play()
+
+
+async def test_what_an_agent_said_is_shortened_for_its_memory_by_whole_sentences(make_run: MakeRun) -> None:
+    reasons = "A floor is fair to all of us. " * 20
+    said = "I see what it leads to. " * 40
+    run = make_run(
+        {
+            "explanation": said,
+            "application": json.dumps(
+                {"reasons": reasons, "principle": 1, "amount": None, "certainty": "sure"}
+            ),
+        }
+    )
+    await run.play()
+    (explained,) = run.prompts("Ann/memory/explanation")
+    assert explained.count("I see what it leads to.") == 12  # of 300 characters
+    applied = run.prompts("r1/Ann/memory/application")[0]
+    assert applied.count("A floor is fair to all of us.") == 6  # of 200
