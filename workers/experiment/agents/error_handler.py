@@ -71,7 +71,9 @@ class ErrorHandler:
         """
         detailed = self.detailed or (self.progressive and failed > 1)
         reason = f"reading.{error.code}"
-        told = text.text(reason, **error.details) if text.has(reason) else text.text("reading.no_reason")
+        told = text.text("reading.no_reason")
+        if text.has(reason):
+            told = text.text(reason, **_in_words(text, error))
         hint = text.text(
             "reading.again", quote=_quote(answer, QUOTED_IN_DETAIL if detailed else QUOTED), reason=told
         )
@@ -79,6 +81,14 @@ class ErrorHandler:
         if detailed and text.has(form):
             hint = f"{hint}\n{text.text(form)}"
         return hint
+
+
+def _in_words(text: LanguageManager, error: UnreadableError) -> dict[str, object]:
+    """The details of an error; those that are amounts as the language writes money."""
+    return {
+        name: text.money(value) if name.endswith("_amount") and isinstance(value, int) else value
+        for name, value in error.details.items()
+    }
 
 
 def _quote(answer: str, limit: int) -> str:

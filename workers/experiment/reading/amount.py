@@ -37,7 +37,9 @@ _BEYOND = 10**15
 _SPELT = re.compile(
     r"\b(?:hundred|thousand|million|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|cien|cientos|mil|millón|millones|diez|once|doce|quince|veinte|treinta|cuarenta|cincuenta)\b"
 )
-_OTHER_MONEY = re.compile(r"[€£¥₹₩]|\b(?:euros?|pounds?|libras?|pesos?|yuan|rmb|cny|yen|eur|gbp|rupees?)\b|人民币|日元|欧元|英镑|卢比")
+_OTHER_MONEY = re.compile(
+    r"[€£¥₹₩]|\b(?:euros?|pounds?|libras?|pesos?|yuan|rmb|cny|yen|eur|gbp|rupees?)\b|人民币|日元|欧元|英镑|卢比"
+)
 _NOT_EXACT = re.compile(
     r"\b(?:more|higher|greater|less|lower|fewer)\ than\b|\b(?:above|below|over|under|up\ to|or\ so|anything)\b"
     r"|\b(?:más|mas|menos|mayor|menor)\ (?:de|que|a)\b|\b(?:encima|debajo|cualquier)\b|以上|以下|高于|低于|超过|左右",

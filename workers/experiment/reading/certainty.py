@@ -52,7 +52,8 @@ def split(text: str) -> tuple[str, Certainty | None]:
     (``principle 3, very sure``). Said in two ways it is ``None``.
     """
     found = {
-        certainty_value(match["labelled"] or match["said"] or match["added"]) for match in _SAID.finditer(text)
+        certainty_value(match["labelled"] or match["said"] or match["added"])
+        for match in _SAID.finditer(text)
     }
     return _SAID.sub(" ", text), found.pop() if len(found) == 1 else None
 

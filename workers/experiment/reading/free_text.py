@@ -82,7 +82,9 @@ class FailureReader:
         """``{"failure": "too_short"}``."""
         return {
             "type": "object",
-            "properties": {"failure": {"type": "string", "enum": [failure.value for failure in StatementFailure]}},
+            "properties": {
+                "failure": {"type": "string", "enum": [failure.value for failure in StatementFailure]}
+            },
             "required": ["failure"],
             "additionalProperties": False,
         }

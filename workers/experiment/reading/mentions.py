@@ -44,8 +44,12 @@ _LABELLED = re.compile(
 
 _MAX_EN = r"(?:maximi[sz](?:e|es|ing|ation\ of)|highest)\ (?:the\ )?"
 _AVG_EN = rf"{_MAX_EN}average(?:\ income)?s?"
-_WITH_EN = r"(?:,?\ (?:with|under|subject\ to|given))?(?:\ (?:an?|the))?\ (?:guaranteed\ |minimum\ |maximum\ )?"
-_AVG_ES = r"maximi(?:zar|zando|zación\ de|za)\ (?:(?:el|la)\ )?(?:(?:ingreso|renta)\ )?(?:promedio|medio|media)"
+_WITH_EN = (
+    r"(?:,?\ (?:with|under|subject\ to|given))?(?:\ (?:an?|the))?\ (?:guaranteed\ |minimum\ |maximum\ )?"
+)
+_AVG_ES = (
+    r"maximi(?:zar|zando|zación\ de|za)\ (?:(?:el|la)\ )?(?:(?:ingreso|renta)\ )?(?:promedio|medio|media)"
+)
 _WITH_ES = r",?\ (?:con|bajo|sujeto\ a)\ (?:una\ |la\ )?(?:restricción|restriccion|limitación)\ (?:de\ |del\ |en\ |sobre\ )?(?:la\ |el\ )?"
 _MAX_ES = r"maximi(?:zar|zando|zación\ de|za)\ (?:(?:el|la)\ )?"
 

@@ -13,7 +13,7 @@ from shared.schemas.experiment.terms import Language
 _MOST_DIGITS = 30
 
 _CURRENCY = r"(?:us\$|u\$s|\$us|usd|\$)"
-_DIGITS = r"\d+(?:[.,']\d+|(?<!\d{4}) \d{3}(?!\d))*"
+_DIGITS = r"\d+(?:[.,']\d+|(?<!\d{4})[ ]\d{3}(?!\d))*"
 _WESTERN_SCALES = {
     "k": Decimal(1_000),
     "thousand": Decimal(1_000),
@@ -102,12 +102,12 @@ def numerals(text: str, language: Language) -> Iterator[Numeral]:
             digits is not None
             and digits.isdigit()
             and money is None
-            and not any(match[part] for part in ("minus", "minus_after", "currency", "scale", "percent", "share"))
+            and not any(
+                match[part] for part in ("minus", "minus_after", "currency", "scale", "percent", "share")
+            )
             and value is not None
         )
-        yield Numeral(
-            match.start(), end, value, bare=bare, percent=bool(match["percent"] or match["share"])
-        )
+        yield Numeral(match.start(), end, value, bare=bare, percent=bool(match["percent"] or match["share"]))
 
 
 def _value(match: re.Match[str], language: Language) -> Decimal | None:
@@ -174,7 +174,11 @@ def _chinese(numeral: str) -> Decimal | None:
             if number is not None:
                 return None
             spoken = token in _CHINESE_DIGITS or len(token) == 1
-            number = _CHINESE_DIGITS[token] if token in _CHINESE_DIGITS else _western(token, Language.MANDARIN, scaled=True)
+            number = (
+                _CHINESE_DIGITS[token]
+                if token in _CHINESE_DIGITS
+                else _western(token, Language.MANDARIN, scaled=True)
+            )
             if number is None:
                 return None
             continue
@@ -185,7 +189,7 @@ def _chinese(numeral: str) -> Decimal | None:
             total += section * unit
             section, smallest, largest = Decimal(0), Decimal("Infinity"), unit
         else:
-            if number is None and not (unit == 10 and not section) or unit >= smallest:
+            if (number is None and not (unit == 10 and not section)) or unit >= smallest:
                 return None
             section += (Decimal(1) if number is None else number) * unit
             smallest = unit

@@ -93,9 +93,9 @@ class PrincipleReader:
             UnreadableError: see :meth:`read`.
         """
         if isinstance(value, bool) or value is None:
-            raise UnreadableError("no_principle")
+            raise UnreadableError("no_principle", numbers=self._allowed())
         if isinstance(value, Decimal | int):
-            if value == value // 1 and 0 <= value <= _LIKE_A_PRINCIPLE:
+            if 0 <= value <= _LIKE_A_PRINCIPLE and value == int(value):
                 return self._numbered(int(value))
             raise UnreadableError("number_out_of_range", numbers=self._allowed())
         if isinstance(value, str):

@@ -7,8 +7,12 @@ import unicodedata
 
 #: What a model thought before it answered, in the tags that models use. An answer is never read out of it.
 _THOUGHT = re.compile(r"<(think|thinking|thought|reasoning|reflection)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(r"\A.*</(?:think|thinking|thought|reasoning|reflection)>", re.DOTALL | re.IGNORECASE)
-_THOUGHT_START = re.compile(r"<(?:think|thinking|thought|reasoning|reflection)>.*\Z", re.DOTALL | re.IGNORECASE)
+_THOUGHT_END = re.compile(
+    r"\A.*</(?:think|thinking|thought|reasoning|reflection)>", re.DOTALL | re.IGNORECASE
+)
+_THOUGHT_START = re.compile(
+    r"<(?:think|thinking|thought|reasoning|reflection)>.*\Z", re.DOTALL | re.IGNORECASE
+)
 
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[-*•–][ \t]+", re.MULTILINE)

@@ -79,7 +79,7 @@ _SENTENCE_END = re.compile(r"[.!\n;](?!\d)")
 
 def idle(text: str) -> bool:
     """Whether nothing is left of ``text`` but filling words and signs."""
-    return _WORD.search(FILLER.sub(" ", text)) is None
+    return _WORD.search(FILLER.sub(" ", _IDIOM.sub(" ", text))) is None
 
 
 def meant(text: str) -> None:
