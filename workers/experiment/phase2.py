@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +35,8 @@ from workers.experiment.together import together
 
 if TYPE_CHECKING:
     from shared.schemas.experiment.config import ExperimentConfig
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -87,6 +90,11 @@ class Phase2Manager:
             phase_1: what each agent did alone, in the configuration's order.
         """
         self._grow()
+        least = self._config.phase2_settings.min_agents_for_experiment
+        if len(self._names) < least:
+            log.warning(
+                "a group is smaller than it should be", extra={"agents": len(self._names), "least": least}
+            )
         if self._config.imposed is not None:
             return await self._end(Choice(self._config.imposed, self._config.imposed_amount), "imposed")
         await self._prepare_manipulator(phase_1)
@@ -218,7 +226,13 @@ class Phase2Manager:
         reminders: Mapping[str, str],
         spoken: Mapping[str, asyncio.Future[Statement]],
     ) -> tuple[Statement, ...]:
+        preview = self._config.phase2_settings.log_statement_preview_length
+
         def said(statement: Statement) -> None:
+            log.debug(
+                "an agent spoke",
+                extra={"round": number, "agent": statement.agent, "statement": statement.public[:preview]},
+            )
             self._emit(
                 StepKey(2, number, statement.agent, "statement"),
                 EventType.STATEMENT,
@@ -256,6 +270,9 @@ class Phase2Manager:
         async def heard(agent: ParticipantAgent) -> None:
             said = self._said(statements, agent)
             told = agent.text.text("discussion.memory.round", round=number, rounds=last, said=said)
+            tries = next((len(own.warnings) + 1 for own in statements if own.agent == agent.name), 1)
+            if tries > 1 and self._config.memory_update_on_retry:
+                told = f"{told}\n{agent.text.text('discussion.memory.asked_again', times=tries)}"
             context = MemoryContext(2, number, MemoryEvent.DISCUSSION)
             await self._services.memory.update_discussion_memory(agent, told, context)
 

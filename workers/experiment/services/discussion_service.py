@@ -180,6 +180,8 @@ class DiscussionService:
         public, quarantined, proposal = attempt.value, False, None
         if public is None and not self._settings.quarantine_failed_responses:
             public = clean(attempt.text) or None
+        if public is not None:
+            public = self._without_label(public, number, agent)
         if public is not None and self._config.open_agenda:
             public, proposal = without_proposal(public, proposable(history.agenda))
         if public is None:
@@ -254,7 +256,9 @@ class DiscussionService:
     ) -> str:
         """What was wrong, in the agent's language; where guidance is progressive, more from try to try."""
         said = clean(step.text)
-        failure = StatementFailure.EMPTY_RESPONSE if not said else StatementFailure(step.failure)
+        failure = StatementFailure.EMPTY_RESPONSE
+        if said and step.unreadable is not None:
+            failure = StatementFailure(step.unreadable.code)
         if said and self._config.enable_intelligent_retries:
             failure = await self._judge.classify_failure(key, said)
             attempt.steps.append(key.part("failure").path)
@@ -278,6 +282,18 @@ class DiscussionService:
         if not self._settings.statement_validation_enabled:
             return StatementReader(1, 1)
         return StatementReader(self._settings.min_statement_length, self._settings.min_statement_length_cjk)
+
+    def _without_label(self, statement: str, number: int, agent: ParticipantAgent) -> str:
+        """A statement without the label that it gets in the history: models copy what they read there."""
+        labels = [
+            text.text("discussion.line.statement", round=number, name=agent.name, statement="").strip()
+            for text in (self._text, agent.text)
+        ]
+        for label in (*labels, f"{agent.name}:", f"{agent.name}："):
+            rest = statement.removeprefix(label).strip()
+            if rest and rest != statement:
+                return rest
+        return statement
 
     def _unavailable(self, number: int, name: str) -> str:
         return self._text.text("discussion.line.unavailable", round=number, name=name)

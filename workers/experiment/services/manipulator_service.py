@@ -207,7 +207,8 @@ class ManipulatorService:
         favoured last before the first intervention (its first choice of phase 1, where it had not spoken for
         one) and the one that it favoured last; ``favoured_shares``: the share of the others' statements that
         speak for the target, before and since, of those that speak for a principle at all;
-        ``favoured_changes``: how many of the others came to favour another principle.
+        ``first_choice_shares``: the share of the others that rank the target first, at the end of phase 1 and
+        at the end of the run; ``favoured_changes``: how many of the others came to favour another principle.
         """
         if self._settings is None:
             return None
@@ -216,6 +217,7 @@ class ManipulatorService:
         }
         effects = {
             **self.track_manipulation_effects(self._before, after),
+            **self._first_choice_effects(after),
             **self._favoured_effects(rounds),
         }
         return ManipulationRecord(
@@ -266,6 +268,17 @@ class ManipulatorService:
             return Principle(drawn)
         ordered = [principle for principle in settings.tiebreak_order if principle in tied]
         return ordered[0] if ordered else min(tied, key=lambda principle: principle.value)
+
+    def _first_choice_effects(self, after: Mapping[str, Ranking]) -> dict[str, object]:
+        if self._target is None:
+            return {}
+        shares = {
+            when: _mean(
+                [ranking.order[0] == self._target for name, ranking in of.items() if name != self.agent]
+            )
+            for when, of in (("before", self._before), ("after", after))
+        }
+        return {"first_choice_shares": shares}
 
     def _favoured_effects(self, rounds: Sequence[DiscussionRound]) -> dict[str, object]:
         first = min(self._delivered, default=None)

@@ -148,6 +148,32 @@ async def test_without_quarantine_what_was_said_stands_unless_nothing_was() -> N
     assert not silent.asked("Alice/statement/failure"), "an empty statement needs no model to tell"
 
 
+@pytest.mark.parametrize("label", ["Round 1, Alice: ", "Alice: ", "Alice：", ""])
+async def test_a_label_that_a_model_copies_does_not_stand_twice(label: str) -> None:
+    group = Group(config_of(2, phase2_settings={"reasoning_enabled": False}), speaking(f"{label}{GOOD}"))
+    said, history = await talk(group)
+
+    assert said[0].public == GOOD
+    assert said[0].text == f"{label}{GOOD}"
+    assert history.entries[0].text == f"Round 1, Alice: {GOOD}"
+
+
+async def test_thoughts_of_the_model_are_neither_said_nor_quoted() -> None:
+    thinking = Group(
+        config_of(2, phase2_settings={"reasoning_enabled": False}), speaking(f"<think>secret</think>{GOOD}")
+    )
+    only = Group(
+        config_of(2, phase2_settings={"reasoning_enabled": False, "quarantine_failed_responses": False}),
+        speaking("<think>secret</think>"),
+    )
+
+    assert (await talk(thinking))[0][0].public == GOOD
+    said, history = await talk(only)
+    assert said[0].quarantined
+    assert "secret" not in history.text
+    assert not any("secret" in question for question in only.asked("Alice/statement"))
+
+
 async def test_a_time_out_is_asked_again_unchanged_and_a_refusal_is_not() -> None:
     late = Group(config_of(2, phase2_settings={"reasoning_enabled": False}), speaking(timed_out()))
     no = Group(config_of(2, phase2_settings={"reasoning_enabled": False}), speaking(refused()))

@@ -225,6 +225,7 @@ async def test_effects_are_shifts_of_ranks_and_of_what_is_favoured() -> None:
         "Dan": {"before": AVERAGE.value, "after": AVERAGE.value},
     }
     assert effects["favoured_changes"] == 2
+    assert effects["first_choice_shares"] == {"before": 0.0, "after": 0.5}
     assert effects["favoured_shares"] == {"before": 0.0, "after": 0.75}
 
 

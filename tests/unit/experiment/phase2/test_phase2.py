@@ -20,6 +20,7 @@ from tests.unit.experiment.phase2.group import (
     Group,
     Script,
     config_of,
+    in_turn,
     phase_1,
     ranking,
 )
@@ -169,6 +170,33 @@ async def test_memories_hold_the_own_reasoning_only_where_that_is_configured() -
             told = group.asked(f"{name}/memory/discussion")[0]
             assert (f"{name} has thoughts of its own." in told) is included
         assert "Bob has thoughts" not in group.asked("Alice/memory/discussion")[0]
+
+
+async def test_a_memory_keeps_that_a_statement_had_to_be_asked_for_again_where_that_is_configured() -> None:
+    for kept in (True, False):
+        answers = in_turn(["no", "I am for the highest floor.", "I am for the highest average."])
+
+        def statement(call: ModelCall, answers: Callable[[], Answer] = answers) -> Answer:
+            return answers()
+
+        group = group_of(
+            2,
+            rounds=1,
+            memory_update_on_retry=kept,
+            enable_intelligent_retries=False,
+            speaking_order_strategy="fixed",
+            script=playing(statement=statement),
+        )
+        await played(group)
+        assert ["asked 2 times" in told for told in group.asked("memory/discussion")] == [kept, False]
+
+
+async def test_a_group_that_is_too_small_is_reported_and_meets(caplog: pytest.LogCaptureFixture) -> None:
+    group = group_of(2, rounds=1, phase2_settings={"min_agents_for_experiment": 3})
+    record = await played(group)
+
+    assert len(record.rounds) == 1
+    assert "smaller than it should be" in caplog.text
 
 
 async def test_the_rule_of_the_last_speaker_holds_through_a_run() -> None:
