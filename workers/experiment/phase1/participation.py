@@ -97,7 +97,7 @@ class Participation:
             {
                 "agent": self._agent.name,
                 "checkpoint": checkpoint,
-                "ranking": None if heard.value is None else plain(heard.value.order),
+                "order": None if heard.value is None else plain(heard.value.order),
                 "certainty": None if heard.value is None else plain(heard.value.certainty),
             },
         )
@@ -201,8 +201,8 @@ class Participation:
                 "binding": None if earning is None else earning.binding,
                 "income_class": None if earning is None else earning.income_class.value,
                 "income": None if earning is None else earning.income,
-                "payoff": plain(Decimal(0) if earning is None else earning.payoff),
-                "balance": plain(record.balance_after),
+                "payoff": f"{Decimal(0) if earning is None else earning.payoff:.2f}",
+                "balance": f"{record.balance_after:.2f}",
             },
         )
 

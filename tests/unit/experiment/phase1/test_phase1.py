@@ -156,7 +156,7 @@ async def test_an_unreadable_application_earns_nothing_draws_nothing_and_is_reco
         run.text.text("phase1.application.nothing.gain", balance="$0.00") in run.prompts("r1/Ann/memory")[0]
     )
     paid = [event.data for event in run.steps.events if event.type is EventType.PAYOFF]
-    assert [entry["payoff"] for entry in paid] == [0] * 8
+    assert [entry["payoff"] for entry in paid] == ["0.00"] * 8
     assert [entry["income_class"] for entry in paid] == [None] * 8
 
 
@@ -315,10 +315,10 @@ async def test_what_is_told_live_says_what_was_ranked_chosen_and_paid(make_run: 
     assert told[0].data == {
         "agent": "Ann",
         "checkpoint": "initial",
-        "ranking": [ann.initial_ranking.ranking.order[n].value for n in range(4)],
+        "order": [ann.initial_ranking.ranking.order[n].value for n in range(4)],
         "certainty": "sure",
     }
-    assert told[3].data["balance"] == float(ann.applications[0].balance_after)
+    assert told[3].data["balance"] == str(ann.applications[0].balance_after)
     json.dumps([event.data for event in told])
 
 
