@@ -19,7 +19,7 @@ from workers.runtime import Runtime
 log = logging.getLogger(__name__)
 
 #: The kinds of jobs that workers run.
-KINDS = (JobKind.CHAT, JobKind.QUERY)
+KINDS = (JobKind.CHAT, JobKind.EXPERIMENT, JobKind.QUERY)
 
 _settings = get_settings()
 _runtime: Runtime | None = None

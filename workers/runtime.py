@@ -32,6 +32,8 @@ from shared.redis_client import connect
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.jobs.chat import ChatHandler
+from workers.jobs.experiments.handler import ExperimentHandler
+from workers.jobs.experiments.step_writer import StepWriter
 from workers.jobs.keeper import Keeper
 from workers.jobs.query import QueryHandler
 from workers.jobs.runner import JobRunner
@@ -141,6 +143,7 @@ class Runtime:
             permits=permits,
             processes=self._scripts,
         )
+        steps = StepWriter(engine, redis, settings.namespace)
         self.runner = JobRunner(
             settings=settings,
             store=store,
@@ -154,6 +157,7 @@ class Runtime:
                     parts,
                     enter_stage=lambda job, stage: self.runner.spawn(sessions.register_session(job, stage)),
                 ),
+                JobKind.EXPERIMENT: ExperimentHandler(parts, steps),
                 JobKind.QUERY: QueryHandler(parts),
             },
             worker=worker,
@@ -167,7 +171,7 @@ class Runtime:
         self._resources.push_async_callback(watching.redis.aclose)
         reaper = Reaper(store, watching, wakeups, self._loop.time)
         sweep = Sweep(store, watching, wakeups, canceller, settings)
-        keeping = (writer.run(), keeper.keep(), keeper.listen())
+        keeping = (writer.run(), steps.run(), keeper.keep(), keeper.listen())
         healing = (reaper.run(), sweep.run())
         for service in (*keeping, *healing):
             task = self._loop.create_task(service)

@@ -19,6 +19,7 @@ first    seconds before the first token (0)
 headers  ``early`` (default): at once; ``late``: with the first token
 framing  ``chunked`` (default); ``close``: the body ends where the connection does
 text     answer with this text, a token for each word
+agents   answer as an agent of an experiment, by this play (:mod:`tests.fakes.agents`)
 unicode  tokens of several bytes a character
 stamp    tokens carry the monotonic nanoseconds of their sending: ``t7@123456789``
 split    write the body in pieces of so many bytes

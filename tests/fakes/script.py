@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import unquote
 
+from tests.fakes import agents
+
 _DIRECTIVE = re.compile(r"\[\[fake ([^\]]*)\]\]")
 _FAULT = re.compile(r"(?P<kind>[a-z0-9-]+?)(?:x(?P<times>\d+))?(?:@(?P<at>\d+))?")
 
@@ -26,6 +28,7 @@ class Script:
     headers: str = "early"
     framing: str = "chunked"
     text: str | None = None
+    agents: str | None = None
     unicode: bool = False
     stamp: bool = False
     split: int = 0
@@ -120,4 +123,6 @@ def script_for(base: Script, model: str, body: dict[str, Any]) -> Script:
             if match:
                 script = read_knobs(script, match[1].split())
             break
+    if script.agents is not None:
+        script = replace(script, text=agents.answer(script.agents, body))
     return script

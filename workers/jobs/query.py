@@ -13,6 +13,7 @@ from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import Along, FencedTransaction
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
+from workers.jobs.experiments.reports import Reports
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
 from workers.jobs.script_queries import ScriptQueries
@@ -37,6 +38,7 @@ class QueryHandler:
             QueryOperation.COMPILE_SCRIPT: scripts.compile_script,
             QueryOperation.TEST_SCRIPT: scripts.test_script,
             QueryOperation.RESOLVE_TEMPLATE: scripts.resolve_template,
+            QueryOperation.EXPERIMENT_REPORT: Reports(parts.engine).draw,
         }
 
     async def work(self, attempt: RunningAttempt) -> Work:

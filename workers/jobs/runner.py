@@ -147,7 +147,8 @@ class JobRunner:
         attempt.emit(*opening_event(attempt.job))
         if attempt.job.answered:
             return await self._go_on(attempt)
-        if attempt.job.attempt > 1:
+        if attempt.job.attempt > 1 and attempt.job.kind is not JobKind.EXPERIMENT:
+            # An experiment goes on from its last step.
             attempt.emit(EventType.RESTART, {"attempt": attempt.job.attempt})
         handler = self._handlers[attempt.job.kind]
         work = asyncio.create_task(handler.work(attempt))
@@ -218,7 +219,7 @@ class JobRunner:
         job = finished.job
         if job.status is not Status.SUCCEEDED:
             attempt.emit(*final_event(finished))
-        elif job.kind is JobKind.QUERY:
+        elif job.kind is not JobKind.CHAT:
             attempt.emit(EventType.DONE, {"result": (job.outcome or {}).get("result")})
         else:
             attempt.emit(EventType.DONE, done_data(finished))
