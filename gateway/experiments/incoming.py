@@ -27,7 +27,7 @@ REQUEST_BODY = {
     "required": True,
     "description": "A configuration: within JSON, or the YAML file itself.",
     "content": {
-        "application/json": {"schema": {"$ref": "#/components/schemas/ExperimentCreate"}},
+        "application/json": {"schema": ExperimentCreate.model_json_schema()},
         "application/yaml": {"schema": {"type": "string"}},
     },
 }

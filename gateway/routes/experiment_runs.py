@@ -65,7 +65,8 @@ async def resume(
         raise JobNotEndedError(
             f"The experiment is {job.shown_status}; only a failed or cancelled one can be resumed."
         )
-    budget = None if body is None or body.budget is None else _budget(row, body.budget)
+    change = BudgetChange() if body is None or body.budget is None else body.budget
+    budget = _budget(row, change, used_up=(job.error or {}).get("code") == "budget_exceeded")
     resumed = await resume_experiment(state.jobs.store, state.jobs.log, state.jobs.wakeups, job, budget)
     return accepted(row.id, resumed.id)
 
@@ -139,25 +140,25 @@ async def replay(
     return await accept(state, new)
 
 
-def _budget(row: Experiment, change: BudgetChange) -> dict[str, Any]:
-    """The whole budget after a change.
+def _budget(row: Experiment, change: BudgetChange, *, used_up: bool) -> dict[str, Any] | None:
+    """The whole budget after a change; ``None`` when it stays. ``used_up``: that is why the run failed.
 
     Raises:
-        ValidationError: a limit that is given is used up already.
+        ValidationError: a limit that is given, or that stopped the run, is used up already.
     """
     budget: dict[str, Any] = {**(row.config.get("budget") or {}), **change.model_dump(exclude_unset=True)}
     used = {"tokens": row.input_tokens + row.output_tokens, "calls": row.calls, "seconds": row.seconds}
     errors = [
         {
             "field": f"budget.{name}",
-            "message": f"must be more than the {used[name]:.0f} that the run has used",
+            "message": f"must be more than the {used[name]:.0f} that the run has used, or null",
         }
-        for name in sorted(change.model_fields_set)
-        if budget[name] is not None and budget[name] <= used[name]
+        for name, limit in sorted(budget.items())
+        if (used_up or name in change.model_fields_set) and limit is not None and limit <= used[name]
     ]
     if errors:
         raise ValidationError(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)
-    return budget
+    return budget if change.model_fields_set else None
 
 
 def _earlier_configs(source: Experiment, fork_round: int) -> list[dict[str, Any]]:

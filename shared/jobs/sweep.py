@@ -26,7 +26,13 @@ SWEEP_LOCK = 0x7061726C65790002
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _EXPIRE = {
     name: statement(name)
-    for name in ("expire_idempotency", "expire_jobs", "expire_traces", "purge_conversations")
+    for name in (
+        "expire_idempotency",
+        "expire_jobs",
+        "expire_traces",
+        "purge_conversations",
+        "purge_experiments",
+    )
 }
 
 

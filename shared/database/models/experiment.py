@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -36,6 +37,8 @@ class Experiment(Identified, Base):
         CheckConstraint("kind <> 'fork' OR fork_round IS NOT NULL", name="fork"),
         Index("ix_experiments_owner", "owner_id", "created_at", "id"),
         Index("ix_experiments_source", "source_id"),
+        # For the sweep, which removes what was deleted.
+        Index("ix_experiments_deleted", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
     owner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))

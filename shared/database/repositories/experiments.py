@@ -76,7 +76,7 @@ async def page(
     if status is not None:
         marked = (Job.status == "running") & Job.cancel_requested_at.is_not(None)
         query = query.join(Job, Job.id == Experiment.job_id).where(
-            status == case((marked, "cancelling"), else_=Job.status)
+            case((marked, "cancelling"), else_=Job.status) == status
         )
     return await owned.page(session, query, Experiment, limit=limit, after=after)
 

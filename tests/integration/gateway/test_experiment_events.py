@@ -15,6 +15,7 @@ import pytest
 from gateway.experiments import following
 from gateway.state import GatewayState
 from gateway.streaming.hub import Inbox
+from shared.jobs.closing import Closer
 from shared.jobs.event_log import Entry
 from shared.jobs.experiment_end import experiment_channel
 from shared.jobs.states import Outcome, Status
@@ -65,8 +66,10 @@ async def test_a_finished_run_tells_all_of_its_events(ada: User, state: GatewayS
         ("1-3", "experiment_finished", {"decided_by": "consensus", **ids}),
     ]
     assert answer.headers["x-session-id"] == str(run.job_id)
-    for sent in ({"headers": {"Last-Event-ID": "1-1"}}, {"params": {"starting_after": "1-1"}}):
-        assert [id_ for id_, *_ in frames(await ada.http.get(f"{run.path}/events", **sent))] == ["1-2", "1-3"]
+    by_query = await ada.http.get(f"{run.path}/events?starting_after=1-1")
+    by_header = await ada.http.get(f"{run.path}/events", headers={"Last-Event-ID": "1-1"})
+    for later in (by_query, by_header):
+        assert [id_ for id_, *_ in frames(later)] == ["1-2", "1-3"]
     had_all = await ada.http.get(f"{run.path}/events", headers={"Last-Event-ID": "1-3"})
     assert had_all.status_code == 204
     # The same under the address of any other job.
@@ -158,7 +161,7 @@ async def test_a_resumed_run_goes_on_behind_its_end(ada: User, state: GatewaySta
     run = await start(state, ada)
     await run.claim()
     await run.tell(("experiment_started", {}))
-    error = {"code": "budget_exceeded", "message": "The run has used its 10 calls."}
+    error = {"code": "provider_timeout", "message": "It took too long."}
     await run.end(Status.FAILED, "error", error, error)
     path = f"{run.path}/events"
     assert frames(await ada.http.get(path))[-1][:2] == ("1-2", "error")
@@ -188,6 +191,24 @@ async def test_a_run_that_is_cancelled_while_it_waits_tells_its_end(ada: User, s
     assert (await ada.http.post(f"{run.path}/resume")).status_code == 202
     await ada.http.post(f"{run.path}/cancel")
     assert [id_ for id_, *_ in frames(await ada.http.get(f"{run.path}/events"))] == ["1-1", "2-2"]
+
+
+async def test_a_run_that_nobody_could_run_tells_its_end(ada: User, state: GatewayState) -> None:
+    await connect(ada)
+    run = await start(state, ada)
+    await run.claim()
+    await run.tell(("experiment_started", {}))
+    assert run.job is not None
+    jobs = state.jobs
+    closer = Closer(jobs.store, jobs.log, jobs.wakeups, "the reaper", 60)
+    async with followed(run, 1) as events, asyncio.timeout(30):
+        waiting = asyncio.ensure_future(anext(events))
+        taken = await jobs.store.take(run.job, "the reaper")
+        assert taken is not None
+        await closer.end(taken, Status.FAILED, None)
+        (entry,) = await waiting
+    assert (str(entry.id), entry.type, entry.payload()["code"]) == ("2-2", "error", "attempts_exhausted")
+    assert (await ada.http.get(run.path)).json()["status"] == "failed"
 
 
 async def test_a_run_that_waits_is_told_its_place(ada: User, state: GatewayState) -> None:

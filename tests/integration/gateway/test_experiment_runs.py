@@ -68,10 +68,12 @@ async def test_a_run_goes_on_with_a_higher_budget(ada: User, state: GatewayState
     ("budget", "field"),
     [
         ({"calls": 10}, "budget.calls"),
-        ({"tokens": 1000}, "budget.tokens"),
-        ({"seconds": 12}, "budget.seconds"),
+        ({"tokens": 1000, "calls": None}, "budget.tokens"),
+        ({"seconds": 12, "calls": 99}, "budget.seconds"),
         ({"calls": 0}, "budget.calls"),
         ({"minutes": 3}, "budget.minutes"),
+        ({"tokens": 9999}, "budget.calls"),  # what stopped it is used up still
+        ({}, "budget.calls"),
     ],
 )
 async def test_a_budget_that_is_used_up_already_is_refused(
@@ -106,6 +108,7 @@ async def finished_after(state: GatewayState, user: User, waiting: Run) -> Run:
 async def test_a_retry_of_its_job_resumes_a_run(ada: User, state: GatewayState) -> None:
     await connect(ada)
     run = await out_of_budget(state, ada)
+    problem(await ada.http.post(f"{run.path}/resume"), 422, "validation_error")
     answer = await ada.http.post(f"/api/jobs/{run.job_id}/retry")
     assert (answer.status_code, answer.json()["experiment_id"]) == (202, str(run.id))
     assert (await shown(ada, run.id))["status"] == "queued"

@@ -529,6 +529,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_experiments_owner", "experiments", ["owner_id", "created_at", "id"], unique=False)
     op.create_index("ix_experiments_source", "experiments", ["source_id"], unique=False)
+    op.create_index(
+        "ix_experiments_deleted",
+        "experiments",
+        ["deleted_at"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
     op.create_table(
         "experiment_steps",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -627,6 +634,11 @@ def downgrade() -> None:
     op.drop_table("experiment_events")
     op.drop_index("ix_experiment_steps_order", table_name="experiment_steps")
     op.drop_table("experiment_steps")
+    op.drop_index(
+        "ix_experiments_deleted",
+        table_name="experiments",
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
     op.drop_index("ix_experiments_source", table_name="experiments")
     op.drop_index("ix_experiments_owner", table_name="experiments")
     op.drop_table("experiments")
