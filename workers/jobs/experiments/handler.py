@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from shared.schemas.experiment.estimate import expected_calls
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.jobs.messages import Reply
 from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import Along, AttemptLostError, FencedTransaction
 from shared.schemas.events import EventType
+from shared.schemas.experiment.estimate import expected_calls
 from workers.experiment.experiment import Experiment
 from workers.experiment.seeds import SeedManager
 from workers.experiment.steps.journal import Budget, Journal, StepRecord

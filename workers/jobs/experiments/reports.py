@@ -20,7 +20,7 @@ _RESULT = text(
     "WHERE e.id = :experiment_id AND e.owner_id = :owner_id"
 )
 #: Of the environment, what a Python that draws needs: nothing secret is among it.
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "MPLCONFIGDIR", "TMPDIR")
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "VIRTUAL_ENV", "PYTHONPATH", "MPLCONFIGDIR", "TMPDIR")
 #: Reports that are drawn at once: each takes a core.
 DRAWN_AT_ONCE = 1
 
