@@ -193,7 +193,7 @@ class VotingService:
         return self._config.decision_rule == Rule.MAJORITY.value
 
     def _forced(self, state: DiscussionState) -> bool:
-        return state.last_round and self._config.forced_ballot_last_round and self._config.imposed is None
+        return state.last_round and self._config.forced_ballot_last_round
 
     async def _vote(self, state: DiscussionState) -> tuple[tuple[Ballot, ...], Consensus]:
         try:

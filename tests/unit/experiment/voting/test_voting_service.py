@@ -153,6 +153,7 @@ async def test_two_agents() -> None:
         ({"profile": "human"}, state(1), False),
         ({"profile": "human"}, state(2), True),
         ({"forced_ballot_last_round": True}, state(10, last=True), True),
+        ({"forced_ballot_last_round": True, "minimum_rounds": 3}, state(2, last=True), True),
         ({"decision_rule": "imposed:maximizing_floor"}, state(10, last=True), False),
         (
             {"decision_rule": "imposed:maximizing_floor", "forced_ballot_last_round": True},

@@ -55,12 +55,15 @@ def numbered(text: LanguageManager, agenda: Sequence[Principle]) -> str:
 
 
 def clipped(words: str, limit: int) -> str:
-    """``words`` in one line of at most ``limit`` characters, ended after a sentence where there is one."""
+    """``words`` in one line of at most ``limit`` characters.
+
+    It ends after a sentence where that keeps at least half of what there is room for, else after a word.
+    """
     line = " ".join(words.split())
     if len(line) <= limit:
         return line
     ends = [match.end() for match in _SENTENCE_END.finditer(line) if match.end() <= limit - 2]
-    if ends:
+    if ends and ends[-1] >= limit // 2:
         return f"{line[: ends[-1]]} …"
     space = line.rfind(" ", 0, limit - 1)
     return f"{line[: space if space > 0 else limit - 2]} …"
