@@ -40,6 +40,7 @@ class Phase1Manager:
         self._journal = journal
         self._payoffs = payoffs
         self._memory = memory
+        self._done: dict[str, Phase1Record] = {}
 
     async def run(self) -> tuple[Phase1Record, ...]:
         """What each agent did, in their order.
@@ -47,9 +48,14 @@ class Phase1Manager:
         Raises:
             ParleyError: a provider is away, or a budget used up; what was done is in the journal.
         """
-        return tuple(
-            await together(
-                Participation(self._config, agent, self._journal, self._payoffs, self._memory).run()
-                for agent in self._agents
-            )
-        )
+        await together(self._lead(agent) for agent in self._agents)
+        return self.finished
+
+    @property
+    def finished(self) -> tuple[Phase1Record, ...]:
+        """What the agents did that have finished, in their order: not all of them when the run stopped."""
+        return tuple(self._done[agent.name] for agent in self._agents if agent.name in self._done)
+
+    async def _lead(self, agent: ParticipantAgent) -> None:
+        alone = Participation(self._config, agent, self._journal, self._payoffs, self._memory)
+        self._done[agent.name] = await alone.run()

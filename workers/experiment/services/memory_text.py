@@ -31,16 +31,15 @@ _TRAILING_MARK = re.compile(r"(?:\s*\[…\])+\s*$")
 _REPEATED_MARK = re.compile(r"\[…\](?:\s*\[…\])+")
 _LINE_ENDS = re.compile("\r\n?|[\u2028\u2029\u0085\x0b\x0c]")
 _BLANK_LINES = re.compile(r"\n{3,}")
-#: Marks that change how the text around them is shown, and the byte order mark.
-_UNSEEN = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-
+# Control characters but for tab and line feed, lone surrogates, marks that change how the text around them is
+# shown, and the byte order mark.
+_UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
 _JOINER = "\u200d"
 
 
 def clean(text: str) -> str:
     """``text`` without control characters and lone surrogates, and with at most one blank line in a row."""
-    lines = _LINE_ENDS.sub("\n", text)
-    seen = "".join(character for character in lines if not _is_control(character))
+    seen = _UNSEEN.sub("", _LINE_ENDS.sub("\n", text))
     return _REPEATED_MARK.sub(OMITTED, _BLANK_LINES.sub("\n\n", seen)).strip()
 
 
@@ -135,11 +134,6 @@ def _abbreviates(sentence: str) -> bool:
         return True
     word = _WORD_BEGINS.split(sentence[-12:])[-1]
     return word.lower() in _ABBREVIATIONS or (len(word) == 1 and word.isalpha() and not _is_wide(word))
-
-
-def _is_control(character: str) -> bool:
-    category = unicodedata.category(character)
-    return (category == "Cc" and character not in "\n\t") or category == "Cs" or character in _UNSEEN
 
 
 def _between_characters(text: str, place: int) -> bool:

@@ -58,8 +58,11 @@ class Run:
         self.payoffs = PayoffService(self.config, self.journal)
         self.memory = memory or MemoryService(self.config, self.journal, utility)
 
+    def manager(self) -> Phase1Manager:
+        return Phase1Manager(self.config, self.agents, self.journal, self.payoffs, self.memory)
+
     async def play(self) -> tuple[Phase1Record, ...]:
-        return await Phase1Manager(self.config, self.agents, self.journal, self.payoffs, self.memory).run()
+        return await self.manager().run()
 
     def prompts(self, part: str) -> list[str]:
         """What was asked in the steps whose path has ``part``."""

@@ -391,3 +391,29 @@ async def test_what_an_agent_said_is_shortened_for_its_memory_by_whole_sentences
     assert explained.count("I see what it leads to.") == 12  # of 300 characters
     applied = run.prompts("r1/Ann/memory/application")[0]
     assert applied.count("A floor is fair to all of us.") == 6  # of 200
+
+
+async def test_agents_that_finished_before_the_run_stopped_are_not_lost(make_run: MakeRun) -> None:
+    run = make_run()
+    answer, remember = run.models._script, run.memory.update_discussion_memory
+    ann_is_done = asyncio.Event()
+
+    async def remembered(agent: Any, prompt: str, context: MemoryContext) -> MemoryUpdate:
+        update: MemoryUpdate = await remember(agent, prompt, context)
+        if (agent.name, context.label) == ("Ann", "post_application"):
+            ann_is_done.set()
+        return update
+
+    async def bob_is_cut_off(call: ModelCall) -> str | ModelAnswer:
+        given = answer(call)
+        if call.role == "Bob" and "p1/Bob/ranking/post_application/try1" in run.steps.steps:
+            await ann_is_done.wait()
+            raise ProviderUnavailableError("The provider is away.")
+        return given  # type: ignore[no-any-return]
+
+    run.models._script = bob_is_cut_off
+    run.memory.update_discussion_memory = remembered
+    manager = run.manager()
+    with pytest.raises(ProviderUnavailableError):
+        await manager.run()
+    assert [record.agent for record in manager.finished] == ["Ann"]
