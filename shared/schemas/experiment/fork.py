@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.schemas.experiment.aliases import Given
+from shared.schemas.experiment.aliases import MEMORY_LIMIT, Given
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.fault import Fault
 from shared.schemas.experiment.identity import derived_seed
@@ -65,6 +65,8 @@ def changed(
     Raises:
         ConfigError: a key must not change here, or what comes of it is no valid configuration.
     """
+    if MEMORY_LIMIT in changes:
+        raise ConfigError([Fault(MEMORY_LIMIT, "must not change in a fork")])
     given = Given(changes)
     values = config.model_dump(mode="json")
     faults = [*given.faults, *_faults(given, config)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.estimate import CallEstimate, expected_calls
 from shared.schemas.experiment.identity import derived_seed
+from shared.schemas.experiment.reading import read_config
 from tests.unit.experiment.config.files import agent, config
 from workers.experiment.experiment import Experiment
 from workers.experiment.phase1.comprehension import SITTINGS
@@ -19,6 +21,11 @@ from workers.experiment.seeds import SeedManager
 from workers.experiment.steps.journal import Journal, StepRecord
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.experiment.testing import InMemorySteps
+
+#: All but the one whose memories are so short that they are compressed on the way.
+EXAMPLES = [
+    path for path in sorted((Path(__file__).parents[4] / "examples").glob("*.yaml")) if path.stem != "quick"
+]
 
 SHORT, LONG = "short", "long"
 
@@ -124,6 +131,13 @@ async def test_the_shortest_course_takes_the_minimum(keys: dict[str, Any]) -> No
 async def test_the_longest_course_takes_the_maximum(keys: dict[str, Any]) -> None:
     # Two of three who agree are a majority: the longest course needs a tie.
     read = config(**keys) if keys.get("decision_rule") != "majority" else config("Alice", "Bob", **keys)
+    assert await _calls(read, LONG) == expected_calls(read).maximum
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+async def test_examples_take_what_is_counted(path: Path) -> None:
+    read = read_config(path.read_bytes())
+    assert await _calls(read, SHORT) == expected_calls(read).minimum
     assert await _calls(read, LONG) == expected_calls(read).maximum
 
 

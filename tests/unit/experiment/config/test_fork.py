@@ -41,6 +41,15 @@ def test_sections_are_merged_and_names_understood() -> None:
     assert fork.phase2_enhanced_transparency.include_insights is False
 
 
+def test_a_manipulator_may_come_change_and_go() -> None:
+    fork = changed(config(), {"manipulator": {"name": "Bob", "type": "disruptive"}})
+    assert fork.manipulating is not None
+    other = changed(fork, {"manipulator": {"type": "persuasive"}}).manipulating
+    assert other is not None
+    assert (other.name, other.type) == ("Bob", "persuasive")
+    assert changed(fork, {"manipulator": None}).manipulator is None
+
+
 def test_agents_by_name() -> None:
     fork = changed(config(), {"agents": {"Bob": {"model": "local", "temperature": 0}}})
     assert [one.model for one in fork.agents] == ["o3-mini", "local", "o3-mini"]
@@ -54,6 +63,7 @@ def test_agents_by_name() -> None:
         ({"seed": 3}, "seed"),
         ({"profile": "human"}, "profile"),
         ({"original_values_mode": {"enabled": True}}, "original_values_mode"),
+        ({"memory_character_limit": 3000}, "memory_character_limit"),
         ({"nonsense": 3}, "nonsense"),
         ({"phase2_rounds": 0}, "phase2_rounds"),
         ({"minimum_rounds": 20}, "minimum_rounds"),
