@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from workers.experiment.agenda import proposable, proposal_question, without_proposal
 from workers.experiment.agents.participant import ParticipantAgent
 from workers.experiment.history import EntryKind, PublicHistory
 from workers.experiment.languages.manager import LanguageManager, load
-from workers.experiment.reading.free_text import StatementFailure, StatementReader, TextReader, clean
-from workers.experiment.reading.reader import Reader, UnreadableError
+from workers.experiment.reading.free_text import TextReader, clean
+from workers.experiment.reading.reader import UnreadableError
 from workers.experiment.records import Statement
+from workers.experiment.services.discussion.asking import FailureJudge, StatementQuestion
 from workers.experiment.services.protocols import StatementValidation
-from workers.experiment.steps.journal import Journal, Step
+from workers.experiment.steps.journal import Journal
 from workers.experiment.steps.key import StepKey
-from workers.experiment.steps.model_call import ModelCall, StepOutcome
 
 if TYPE_CHECKING:
     from shared.schemas.experiment.config import ExperimentConfig
-
-#: Characters of a failed statement that are quoted back to its author.
-PREVIEW = 50
-
-
-class FailureJudge(Protocol):
-    """Says what is wrong with a statement; the utility agent does."""
-
-    async def classify_failure(self, key: StepKey, statement: str) -> StatementFailure:
-        """What is wrong with ``statement``; a model is asked under ``key``'s part ``failure``, if at all."""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What came of asking for a statement, all tries together."""
-
-    value: str | None = None
-    text: str = ""
-    steps: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 class DiscussionService:
@@ -64,8 +43,7 @@ class DiscussionService:
         self._config = config
         self._settings = config.phase2_settings
         self._names = tuple(agent.name for agent in agents)
-        self._journal = journal
-        self._judge = judge
+        self._question = StatementQuestion(config, journal, judge)
         self._text = text or load(config.language)
 
     def build_discussion_prompt(
@@ -114,7 +92,7 @@ class DiscussionService:
         may answer in English, and the other way round.
         """
         try:
-            self._reader().read(statement)
+            self._question.reader.read(statement)
         except UnreadableError as error:
             return StatementValidation(valid=False, code=error.code)
         return StatementValidation(valid=True)
@@ -176,7 +154,9 @@ class DiscussionService:
             question = (
                 f"{agent.text.text('discussion.statement.reasoning', reasoning=reasoning)}\n\n{question}"
             )
-        attempt = await self._ask(StepKey(2, number, agent.name, "statement"), agent, question, context)
+        attempt = await self._question.ask(
+            StepKey(2, number, agent.name, "statement"), agent, question, context
+        )
         public, quarantined, proposal = attempt.value, False, None
         if public is None and not self._settings.quarantine_failed_responses:
             public = clean(attempt.text) or None
@@ -217,72 +197,6 @@ class DiscussionService:
         )
         return heard.value, heard.steps
 
-    async def _ask(self, key: StepKey, agent: ParticipantAgent, question: str, context: str) -> _Attempt:
-        """Ask for a statement until it will do; each further try is told more, and follows at once."""
-        reader = self._reader()
-        system = agent.system_prompt(context=context)
-        attempt = _Attempt()
-        asked = question
-        tries = self._settings.max_statement_retries
-        for number in range(1, tries + 1):
-            at = key.at_try(number)
-            step: Step[str] = await self._journal.call(
-                at,
-                ModelCall(
-                    role=agent.name,
-                    system=system,
-                    user=asked,
-                    timeout=float(self._settings.statement_timeout_seconds),
-                    schema=reader.schema if str(self._config.structured_output) != "off" else None,
-                    schema_name=reader.name,
-                ),
-                reader,
-            )
-            attempt.steps.append(step.path)
-            attempt.text = step.text if step.outcome is StepOutcome.ANSWERED else attempt.text
-            if step.failure is None:
-                attempt.value = step.value
-                break
-            attempt.warnings.append(step.failure)
-            if step.outcome is StepOutcome.REFUSED or number == tries:
-                break
-            if step.unreadable is not None:
-                told = await self._feedback(at, agent, step, attempt, last=number + 1 == tries)
-                asked = f"{question}\n\n{told}"
-        return attempt
-
-    async def _feedback(
-        self, key: StepKey, agent: ParticipantAgent, step: Step[str], attempt: _Attempt, *, last: bool
-    ) -> str:
-        """What was wrong, in the agent's language; where guidance is progressive, more from try to try."""
-        said = clean(step.text)
-        failure = StatementFailure.EMPTY_RESPONSE
-        if said and step.unreadable is not None:
-            failure = StatementFailure(step.unreadable.code)
-        if said and self._config.enable_intelligent_retries:
-            failure = await self._judge.classify_failure(key, said)
-            attempt.steps.append(key.part("failure").path)
-        text, preview = agent.text, preview_of(said)
-        lines = [
-            text.text("discussion.feedback.preview", preview=preview)
-            if preview
-            else text.text("discussion.feedback.nothing"),
-            text.text(
-                f"discussion.feedback.{failure.value}", minimum=self._settings.statement_length(text.language)
-            ),
-        ]
-        detailed = self._config.retry_feedback_detail == "detailed"
-        if detailed or not self._config.enable_progressive_guidance or len(attempt.warnings) > 1:
-            lines.append(text.text("discussion.feedback.example"))
-        if last and self._config.enable_progressive_guidance:
-            lines.append(text.text("discussion.feedback.last_try"))
-        return "\n".join(lines)
-
-    def _reader(self) -> Reader[str]:
-        if not self._settings.statement_validation_enabled:
-            return StatementReader(1, 1)
-        return StatementReader(self._settings.min_statement_length, self._settings.min_statement_length_cjk)
-
     def _without_label(self, statement: str, number: int, agent: ParticipantAgent) -> str:
         """A statement without the label that it gets in the history: models copy what they read there."""
         labels = [
@@ -316,9 +230,3 @@ class DiscussionService:
                 principle=self._text.principle(statement.proposal),
             )
             history.add(EntryKind.AGENDA, number, told, agent=name)
-
-
-def preview_of(statement: str) -> str:
-    """The beginning of a statement in one line, of at most ``PREVIEW`` characters."""
-    line = " ".join(statement.split())
-    return line if len(line) <= PREVIEW else f"{line[: PREVIEW - 1]}…"

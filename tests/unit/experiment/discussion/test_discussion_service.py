@@ -10,7 +10,8 @@ from workers.experiment.agenda import without_proposal
 from workers.experiment.history import EntryKind, PublicHistory
 from workers.experiment.languages.manager import load
 from workers.experiment.records import Statement
-from workers.experiment.services.discussion_service import DiscussionService, preview_of
+from workers.experiment.services.discussion.asking import preview_of
+from workers.experiment.services.discussion_service import DiscussionService
 from workers.experiment.steps.model_call import ModelCall
 
 GOOD = "I am for the highest floor, because nobody should be poor."

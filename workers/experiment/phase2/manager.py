@@ -1,4 +1,4 @@
-"""Phase 2: the group talks and votes, round after round, until it agrees or has no rounds left."""
+"""The rounds of phase 2, and what stands before and after them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from workers.experiment.agents.participant import ParticipantAgent
 from workers.experiment.degrade import degrade
 from workers.experiment.history import EntryKind, PublicHistory
 from workers.experiment.languages.manager import LanguageManager, load
+from workers.experiment.phase2.memories import Memories, account
+from workers.experiment.phase2.settlement import Settlement
 from workers.experiment.records import (
     Choice,
     DiscussionRound,
-    GroupOutcome,
     ManipulationRecord,
     Phase1Record,
     Phase2Record,
@@ -26,7 +27,6 @@ from workers.experiment.records import (
     VoteRound,
 )
 from workers.experiment.result.run import PartialPhase2
-from workers.experiment.services.memory_service import REASONING_LENGTH, STATEMENT_LENGTH
 from workers.experiment.services.phase2_services import Phase2Services
 from workers.experiment.services.protocols import DiscussionState, MemoryContext, MemoryEvent
 from workers.experiment.steps.journal import Journal
@@ -81,7 +81,7 @@ class Phase2Manager:
         self._history = PublicHistory()
         self._rounds: list[DiscussionRound] = []
         self._finished: frozenset[str] = frozenset()
-        self._growth: dict[str, list[int]] = {name: [] for name in self._names}
+        self._memories = Memories(agents, journal)
 
     async def run(self, phase_1: Sequence[Phase1Record]) -> Phase2Record:
         """Have the group meet, decide or not, and be paid.
@@ -89,7 +89,7 @@ class Phase2Manager:
         Args:
             phase_1: what each agent did alone, in the configuration's order.
         """
-        self._grow()
+        self._memories.measure()
         least = self._config.phase2_settings.min_agents_for_experiment
         if len(self._names) < least:
             log.warning(
@@ -104,14 +104,14 @@ class Phase2Manager:
     @property
     def partial(self) -> PartialPhase2 | None:
         """The rounds that are finished, of a phase that has begun; ``None`` before it."""
-        if not any(self._growth.values()):
+        if not self._memories.measured:
             return None
         return PartialPhase2(
             rounds=tuple(self._rounds),
             agenda=self._history.agenda,
             manipulation=self._services.manipulator.record(self._rounds, {}),
             public_history=self._history.text,
-            memory_growth=self._memory_growth,
+            memory_growth=self._memories.growth,
         )
 
     # Before the first round
@@ -137,7 +137,7 @@ class Phase2Manager:
             context = MemoryContext(2, None, MemoryEvent.PHASE_TRANSITION)
             await self._services.memory.update_discussion_memory(agent, told, context)
 
-        await self._remember(_group("memory/phase_transition"), met)
+        await self._memories.update(StepKey(2, None, None, "memory/phase_transition"), met)
 
     # The rounds
 
@@ -203,7 +203,7 @@ class Phase2Manager:
             )
         )
         self._finish(vote)
-        self._grow()
+        self._memories.measure()
         return vote
 
     async def _manipulate(self, number: int) -> dict[str, str]:
@@ -266,9 +266,10 @@ class Phase2Manager:
     async def _decide(self, number: int, statements: Sequence[Statement]) -> VoteRound:
         """Everybody remembers the round; then the group votes, or not, and remembers that."""
         last = self._config.phase2_rounds
+        own_reasoning = self._config.phase2_include_internal_reasoning_in_memory
 
         async def heard(agent: ParticipantAgent) -> None:
-            said = self._said(statements, agent)
+            said = account(statements, agent, self._services.memory, own_reasoning=own_reasoning)
             told = agent.text.text("discussion.memory.round", round=number, rounds=last, said=said)
             tries = next((len(own.warnings) + 1 for own in statements if own.agent == agent.name), 1)
             if tries > 1 and self._config.memory_update_on_retry:
@@ -276,7 +277,7 @@ class Phase2Manager:
             context = MemoryContext(2, number, MemoryEvent.DISCUSSION)
             await self._services.memory.update_discussion_memory(agent, told, context)
 
-        await self._remember(StepKey(2, number, None, "memory/discussion"), heard)
+        await self._memories.update(StepKey(2, number, None, "memory/discussion"), heard)
         if last - number == COUNTDOWN:
             told = self._text.text("discussion.line.countdown", round=number)
             self._history.add(EntryKind.COUNTDOWN, number, told)
@@ -292,29 +293,8 @@ class Phase2Manager:
                 context = MemoryContext(2, number, _event(vote))
                 await self._services.memory.update_voting_memory(agent, told, context)
 
-        await self._remember(StepKey(2, number, None, f"memory/{_event(vote).value}"), voted)
+        await self._memories.update(StepKey(2, number, None, f"memory/{_event(vote).value}"), voted)
         return vote
-
-    def _said(self, statements: Sequence[Statement], reader: ParticipantAgent) -> str:
-        """The round as an agent is told it for its memory: each statement in its first sentences."""
-        shortened = self._services.memory.truncate_content
-        lines: list[str] = []
-        for statement in statements:
-            name, number = statement.agent, statement.round
-            own = name == reader.name and self._config.phase2_include_internal_reasoning_in_memory
-            if own and statement.reasoning:
-                thought = shortened(statement.reasoning, REASONING_LENGTH)
-                lines.append(
-                    reader.text.text("discussion.line.reasoning", round=number, name=name, reasoning=thought)
-                )
-            if statement.quarantined:
-                lines.append(reader.text.text("discussion.line.unavailable", round=number, name=name))
-                continue
-            public = shortened(statement.public, STATEMENT_LENGTH)
-            lines.append(
-                reader.text.text("discussion.line.statement", round=number, name=name, statement=public)
-            )
-        return "\n".join(lines)
 
     def _state(self, number: int, statements: Sequence[Statement]) -> DiscussionState:
         return DiscussionState(
@@ -335,30 +315,10 @@ class Phase2Manager:
     # After the last round
 
     async def _end(self, choice: Choice | None, decided_by: str) -> Phase2Record:
-        services = self._services
-        outcome = services.payoffs.group_earnings(self._names, choice, decided_by)
-        for name in self._names:
-            earning = outcome.earnings[name]
-            self._emit(
-                StepKey(2, None, name, "payoff"),
-                EventType.PAYOFF,
-                {
-                    "agent": name,
-                    "income_class": earning.income_class.value,
-                    "income": earning.income,
-                    "payoff": str(earning.payoff),
-                },
-            )
-        shown = {name: await self._results(self._agents[name], outcome) for name in self._names}
-
-        async def paid(agent: ParticipantAgent) -> None:
-            context = MemoryContext(2, None, MemoryEvent.RESULTS)
-            await services.memory.update_results_memory(agent, shown[agent.name], context)
-
-        await self._remember(_group("memory/results"), paid)
-        for name, agent in self._agents.items():
-            agent.balance += outcome.earnings[name].payoff
-        rankings = await self._final_rankings(shown)
+        settlement = Settlement(tuple(self._agents.values()), self._journal, self._services, self._memories)
+        outcome = settlement.pay(choice, decided_by)
+        shown = await settlement.tell(outcome)
+        rankings = await settlement.rankings(shown)
         return Phase2Record(
             rounds=tuple(self._rounds),
             agenda=self._history.agenda,
@@ -367,71 +327,19 @@ class Phase2Manager:
             final_rankings=rankings,
             manipulation=await self._manipulation(rankings),
             public_history=self._history.text,
-            memory_growth=self._memory_growth,
+            memory_growth=self._memories.growth,
         )
-
-    async def _results(self, agent: ParticipantAgent, outcome: GroupOutcome) -> str:
-        """What an agent is told: by the counterfactuals service or, when that fails, the bare result."""
-        everybody = tuple(self._agents.values())
-        told = await self._degraded(
-            "counterfactuals",
-            StepKey(2, None, agent.name, "results"),
-            lambda: self._services.counterfactuals.format_detailed_results(agent, outcome, everybody),
-        )
-        return bare_results(agent, outcome) if told is None else told
-
-    async def _final_rankings(self, shown: Mapping[str, str]) -> dict[str, RankingRecord]:
-        agents = tuple(self._agents.values())
-        collected = await degrade(
-            self._journal,
-            "counterfactuals",
-            _group("ranking/final"),
-            self._services.counterfactuals.collect_final_rankings(agents, shown),
-            {},
-        )
-        rankings: dict[str, RankingRecord] = {}
-        for agent in agents:
-            record = collected.get(agent.name)
-            if record is None:
-                record = RankingRecord(
-                    agent=agent.name,
-                    memory=agent.memory,
-                    balance=agent.balance,
-                    checkpoint="final",
-                    ranking=None,
-                )
-            rankings[agent.name] = record
-            ranking = record.ranking
-            certainty = None if ranking is None else ranking.certainty
-            self._emit(
-                StepKey(2, None, agent.name, "ranking/final"),
-                EventType.RANKING,
-                {
-                    "agent": agent.name,
-                    "checkpoint": "final",
-                    "order": None if ranking is None else [principle.value for principle in ranking.order],
-                    "certainty": None if certainty is None else certainty.value,
-                },
-            )
-        return rankings
 
     async def _manipulation(self, rankings: Mapping[str, RankingRecord]) -> ManipulationRecord | None:
         if self._config.imposed is not None:
             return None
         return await self._degraded(
             "manipulator",
-            _group("manipulator/effects"),
+            StepKey(2, None, None, "manipulator/effects"),
             lambda: self._services.manipulator.record(self._rounds, rankings),
         )
 
     # What every part needs
-
-    async def _remember(self, key: StepKey, update: Callable[[ParticipantAgent], Any]) -> None:
-        """Have everybody's memory updated at once; one that fails keeps what it was."""
-        await together(
-            degrade(self._journal, "memory", key.of(name), update(agent), None)
-            for name, agent in self._agents.items()
-        )
 
     async def _degraded(self, service: str, key: StepKey, work: Callable[[], T]) -> T | None:
         async def done() -> T | None:
@@ -439,43 +347,8 @@ class Phase2Manager:
 
         return await degrade(self._journal, service, key, done(), None)
 
-    @property
-    def _memory_growth(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(sizes) for name, sizes in self._growth.items()}
-
-    def _grow(self) -> None:
-        for name, agent in self._agents.items():
-            self._growth[name].append(len(agent.memory))
-
     def _emit(self, key: StepKey, event: EventType, data: dict[str, Any]) -> None:
         self._journal.emit(f"{key.path}/{event.value}", event, data)
-
-
-def bare_results(agent: ParticipantAgent, outcome: GroupOutcome) -> str:
-    """What was decided and what the agent is paid, and nothing more."""
-    text, choice = agent.text, outcome.choice
-    if choice is None:
-        decided = text.text("discussion.results.undecided")
-    elif choice.amount is None:
-        decided = text.text("discussion.results.decided", principle=text.principle(choice.principle))
-    else:
-        decided = text.text(
-            "discussion.results.decided_amount",
-            principle=text.principle(choice.principle),
-            amount=text.money(choice.amount),
-        )
-    earning = outcome.earnings[agent.name]
-    paid = text.text(
-        "discussion.results.payoff",
-        income_class=text.income_class(earning.income_class),
-        income=text.money(earning.income),
-        payoff=text.money(earning.payoff),
-    )
-    return f"{decided}\n{paid}"
-
-
-def _group(purpose: str) -> StepKey:
-    return StepKey(2, None, None, purpose)
 
 
 def _event(vote: VoteRound) -> MemoryEvent:
