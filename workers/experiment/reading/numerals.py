@@ -56,7 +56,7 @@ _NUMERAL = re.compile(
     """,
     re.VERBOSE,
 )
-_MONEY_AFTER = re.compile(r"\s*(?:us\$|usd\b|dollars?\b|d[óo]lar(?:es)?\b|美元|美金|元|\$)")
+_MONEY_AFTER = re.compile(r"[ ]*(?:us\$|usd\b|dollars?\b|d[óo]lar(?:es)?\b|美元|美金|元|\$)(?!\d)")
 _BEFORE_LETTER = re.compile(r"[^\W_]")
 _AFTER_LETTER = re.compile(r"[^\W\d_]")
 

@@ -9,7 +9,7 @@ from typing import Any
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Language, Principle
 from workers.experiment.reading import json_answer, wording
 from workers.experiment.reading.mentions import letter, mentions, number_word, without
-from workers.experiment.reading.numerals import numerals
+from workers.experiment.reading.numerals import Numeral, numerals
 from workers.experiment.reading.reader import UnreadableError
 from workers.experiment.reading.script import plain
 
@@ -35,6 +35,8 @@ NAMES = (
 
 #: Numbers up to this are taken for numbers of principles, others for something else.
 _LIKE_A_PRINCIPLE = 9
+#: Numbers from here on are taken for amounts.
+_LIKE_AN_AMOUNT = 100
 
 
 class PrincipleReader:
@@ -123,7 +125,7 @@ class PrincipleReader:
             raise UnreadableError("multiple_principles")
         wording.meant(rest)
         if not named:
-            raise self._nothing(rest, [number.bare for number in others])
+            raise self._nothing(others)
         for number in others:
             rest = rest[: number.start] + " " * (number.end - number.start) + rest[number.end :]
         principle = self._numbered(named.pop())
@@ -155,10 +157,12 @@ class PrincipleReader:
             raise UnreadableError("number_out_of_range", numbers=self._allowed())
         return principle
 
-    def _nothing(self, text: str, bare: list[bool]) -> UnreadableError:
-        if bare == [True]:
-            return UnreadableError("number_out_of_range", numbers=self._allowed())
-        return UnreadableError("amount_not_principle" if bare else "no_principle", numbers=self._allowed())
+    def _nothing(self, numbers: Sequence[Numeral]) -> UnreadableError:
+        """Why nothing is named: ``10`` is the number of no principle, ``15000`` was never meant as one."""
+        code = "amount_not_principle" if numbers else "no_principle"
+        if len(numbers) == 1 and numbers[0].bare and (numbers[0].value or 0) < _LIKE_AN_AMOUNT:
+            code = "number_out_of_range"
+        return UnreadableError(code, numbers=self._allowed())
 
     def _allowed(self) -> str:
         return ", ".join(map(str, sorted(self._numbers)))
