@@ -1,5 +1,5 @@
--- The last event of a run that nobody holds, numbered behind those that its attempts told. Runs under the lock
--- on the job, so that no attempt can still number one.
+-- The last event of a run, numbered behind those that its attempts told. Runs under the lock on the job, so
+-- that no attempt can still number one.
 INSERT INTO experiment_events (experiment_id, number, key, attempt, type, data)
 SELECT e.id,
        coalesce((SELECT max(v.number) FROM experiment_events v WHERE v.experiment_id = e.id), 0) + 1,

@@ -57,6 +57,8 @@ class _Progress:
     journal: Journal
     steps: RunSteps
     error: BaseException | None = None
+    #: Number of the event that ends the run.
+    last_event: int | None = None
 
 
 class ExperimentHandler:
@@ -109,7 +111,8 @@ class ExperimentHandler:
         ending = ending_of(
             run, progress.experiment, progress.journal.standing, recorded, status, progress.error
         )
-        return await keep_ending(transaction, run, attempt.job.attempt, status, ending)
+        told, progress.last_event = await keep_ending(transaction, run, status, ending)
+        return told
 
     async def keep_stages(
         self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
@@ -119,7 +122,9 @@ class ExperimentHandler:
 
     def forget(self, attempt: RunningAttempt) -> None:
         """The attempt is over."""
-        self._progress.pop(attempt.job.lease, None)
+        progress = self._progress.pop(attempt.job.lease, None)
+        if progress is not None and progress.last_event is not None and attempt.ended:
+            self._writer.announce(attempt.job, progress.last_event)
 
     async def has_stages_left(self, attempt: RunningAttempt) -> bool:
         """Nothing follows a run."""

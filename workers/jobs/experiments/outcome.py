@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from shared import __version__
 from shared.errors import ParleyError
-from shared.jobs.statements import as_json
+from shared.jobs import experiment_end
 from shared.jobs.states import Status
 from shared.jobs.store import FencedTransaction
 from shared.schemas.events import EventType
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 _SQL = Path(__file__).parent / "sql"
 _FINISH = text((_SQL / "finish.sql").read_text())
-_LAST_EVENT = text((_SQL / "last_event.sql").read_text())
 
 _EVENTS = {
     Status.SUCCEEDED: EventType.EXPERIMENT_FINISHED,
@@ -120,36 +119,25 @@ def ending_of(
 
 
 async def keep_ending(
-    transaction: FencedTransaction, run: StoredRun, attempt: int, status: Status, ending: Ending | None
-) -> dict[str, Any]:
-    """Write the result and the last event; returns what the job's outcome tells."""
-    told: dict[str, Any] = {}
-    if ending is not None:
-        matches = ending.digest == run.source_hash if run.replay and status is Status.SUCCEEDED else None
-        told = {**ending.told, "result_hash": ending.digest}
-        if matches is not None:
-            told["matches_source"] = matches
-        transaction.connection.later(
-            _FINISH,
-            {
-                "experiment_id": run.experiment_id,
-                "result": orjson.dumps(ending.result).decode(),
-                "sha256": ending.digest,
-                "matches_source": matches,
-                "degraded": len(ending.result["run"]["degraded_services"]),
-            },
-        )
+    transaction: FencedTransaction, run: StoredRun, status: Status, ending: Ending
+) -> tuple[dict[str, Any], int | None]:
+    """Write the result and the last event; returns what the job's outcome tells, and the event's number."""
+    matches = ending.digest == run.source_hash if run.replay and status is Status.SUCCEEDED else None
+    told = {**ending.told, "result_hash": ending.digest}
+    if matches is not None:
+        told["matches_source"] = matches
     transaction.connection.later(
-        _LAST_EVENT,
+        _FINISH,
         {
             "experiment_id": run.experiment_id,
-            "key": f"end/{attempt}",
-            "attempt": attempt,
-            "type": _EVENTS[status].value,
-            "data": as_json(told),
+            "result": orjson.dumps(ending.result).decode(),
+            "sha256": ending.digest,
+            "matches_source": matches,
+            "degraded": len(ending.result["run"]["degraded_services"]),
         },
     )
-    return {"experiment": told}
+    number = await experiment_end.write(transaction.connection, transaction.job, _EVENTS[status], told)
+    return {"experiment": told}, number
 
 
 def _status(status: Status, error: BaseException | None) -> RunStatus:

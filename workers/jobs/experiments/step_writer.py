@@ -16,7 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
-from shared.jobs.experiment_channel import channel
+from shared.jobs import experiment_end
+from shared.jobs.experiment_end import experiment_channel
+from shared.jobs.job import Job
 from shared.jobs.statements import as_json
 from workers.jobs.commit import may_be_tried_again
 from workers.jobs.experiments.run_steps import Batch, RunIdentity, RunSteps
@@ -48,6 +50,7 @@ class StepWriter:
         #: In the order in which they came to have something, for fairness and for the same order of locks.
         self._waiting: dict[RunSteps, None] = {}
         self._something = asyncio.Event()
+        self._announcing: set[asyncio.Task[None]] = set()
 
     def open(
         self,
@@ -68,6 +71,12 @@ class StepWriter:
             batches = [run.take() for run in self._waiting]
             self._waiting.clear()
             await self._write(batches)
+
+    def announce(self, job: Job, number: int) -> None:
+        """Wake who follows a run that has ended, its last event being ``number``; nobody waits for it."""
+        task = asyncio.ensure_future(experiment_end.tell(self._redis, self._namespace, job, number))
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
 
     def _changed(self, run: RunSteps) -> None:
         self._waiting[run] = None
@@ -121,7 +130,7 @@ class StepWriter:
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for experiment_id, number in numbers.items():
-                    pipeline.publish(channel(self._namespace, experiment_id), number)
+                    pipeline.publish(experiment_channel(self._namespace, experiment_id), number)
                 await pipeline.execute()
         except (RedisError, OSError):
             log.debug("followers of experiments were not told")
