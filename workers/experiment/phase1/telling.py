@@ -63,6 +63,7 @@ class Telling:
             chances=self._chances(shown),
             payment=self._payment(),
             principles=self._principles(),
+            form=self._text.text("reading.form.application"),
         )
 
     def comprehension_question(self, sitting: Sitting) -> str:

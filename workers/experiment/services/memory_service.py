@@ -174,11 +174,13 @@ class MemoryService:
         if shorter is None:
             return None
         try:
-            return MemoryReader(limit, _marks(agent)).read(shorter)
+            return MemoryReader(limit, (*_marks(agent), *_NOTES), strict=False).read(shorter)
         except UnreadableError:
             return None
 
 
+#: Between which the utility agent is shown a memory.
+_NOTES = ("<notes>", "</notes>")
 #: Characters from which on a line of the instruction is told from words that an agent may use itself.
 _COPIED = 25
 

@@ -180,7 +180,7 @@ async def test_a_provider_that_is_away_stops_the_run(make_run: MakeRun) -> None:
 
 
 async def test_at_the_threshold_the_utility_model_compresses(make_run: MakeRun) -> None:
-    run = make_run(Script(utility="Ann likes floors."), limit=100)
+    run = make_run(Script(utility="<notes>\nAnn likes floors.\n</notes>"), limit=100)
     ann = run.agents[0]
     ann.memory = "I like floors. " * 5 + "Bob does not."
     whole = f"{ann.memory}\nI want no vote."
