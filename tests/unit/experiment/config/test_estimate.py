@@ -22,10 +22,7 @@ from workers.experiment.steps.journal import Journal, StepRecord
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.experiment.testing import InMemorySteps
 
-#: All but the one whose memories are so short that they are compressed on the way.
-EXAMPLES = [
-    path for path in sorted((Path(__file__).parents[4] / "examples").glob("*.yaml")) if path.stem != "quick"
-]
+EXAMPLES = sorted((Path(__file__).parents[4] / "examples").glob("*.yaml"))
 
 SHORT, LONG = "short", "long"
 
