@@ -19,7 +19,7 @@ from shared.database.repositories import experiment_events
 from shared.database.repositories.experiment_events import StoredEvent
 from shared.errors import InvalidEventIdError
 from shared.jobs.event_log import Entry
-from shared.jobs.experiment_end import experiment_channel
+from shared.jobs.experiment_channel import channel as experiment_channel
 from shared.jobs.job import Job
 from shared.jobs.states import Phase
 from shared.schemas.events import EventId

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from gateway.state import GatewayState
 from shared.database import direct
 from shared.database.models import ExperimentEvent, ExperimentResult, ExperimentStep
-from shared.jobs.experiment_end import experiment_channel
+from shared.jobs.experiment_channel import channel as experiment_channel
 from shared.jobs.finish import finish
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply

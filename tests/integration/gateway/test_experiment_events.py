@@ -17,7 +17,7 @@ from gateway.state import GatewayState
 from gateway.streaming.hub import Inbox
 from shared.jobs.closing import Closer
 from shared.jobs.event_log import Entry
-from shared.jobs.experiment_end import experiment_channel
+from shared.jobs.experiment_channel import channel as experiment_channel
 from shared.jobs.states import Outcome, Status
 from tests.integration.gateway.conftest import User, fields, problem
 from tests.integration.gateway.experiment_runs import Run, connect, finished, start

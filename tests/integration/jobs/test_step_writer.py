@@ -9,10 +9,10 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from shared.jobs.experiment_channel import channel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.jobs.experiment_end import experiment_channel
 from shared.jobs.experiments import NewExperiment, accept_experiment
 from shared.jobs.states import JobKind, Outcome
 from shared.jobs.store import AttemptLostError
@@ -141,7 +141,7 @@ async def commits(engine: AsyncEngine) -> int:
 async def test_events_are_numbered_without_holes_in_the_order_of_telling_and_told_once(desk: Desk) -> None:
     steps = await desk.run()
     heard = desk.house.redis.pubsub()
-    await heard.subscribe(experiment_channel(desk.house.settings.namespace, steps.identity.experiment_id))
+    await heard.subscribe(channel(desk.house.settings.namespace, steps.identity.experiment_id))
     for number in range(5):
         steps.emit(RunEvent(f"k{number}", EventType.STATEMENT, {"n": number}))
     await steps.flush()

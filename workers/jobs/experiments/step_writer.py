@@ -10,6 +10,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from shared.jobs.experiment_channel import channel
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -17,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
 from shared.jobs import experiment_end
-from shared.jobs.experiment_end import experiment_channel
 from shared.jobs.job import Job
 from shared.jobs.statements import as_json
 from workers.jobs.commit import may_be_tried_again
@@ -130,7 +130,7 @@ class StepWriter:
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for experiment_id, number in numbers.items():
-                    pipeline.publish(experiment_channel(self._namespace, experiment_id), number)
+                    pipeline.publish(channel(self._namespace, experiment_id), number)
                 await pipeline.execute()
         except (RedisError, OSError):
             log.debug("followers of experiments were not told")
