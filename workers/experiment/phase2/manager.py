@@ -99,7 +99,10 @@ class Phase2Manager:
             return await self._end(Choice(self._config.imposed, self._config.imposed_amount), "imposed")
         await self._prepare_manipulator(phase_1)
         await self._meet()
-        return await self._end(*await self._deliberate(phase_1))
+        choice, decided_by = await self._deliberate(phase_1)
+        key = StepKey(2, None, None, "manipulator/conclude")
+        await self._degraded("manipulator", key, lambda: self._services.manipulator.conclude())
+        return await self._end(choice, decided_by)
 
     @property
     def partial(self) -> PartialPhase2 | None:

@@ -171,6 +171,11 @@ class ManipulatorService:
             agent = self._manipulated()
             agent.role_description = agent.config.personality
 
+    def conclude(self) -> None:
+        """The discussion is over: a hidden target stands, every other prompt is taken away."""
+        if self._kind != HIDDEN_TARGET:
+            self.withdraw()
+
     def track_manipulation_effects(
         self, before_state: Mapping[str, Ranking], after_state: Mapping[str, Ranking]
     ) -> Mapping[str, object]:

@@ -286,6 +286,9 @@ class ManipulatorProtocol(Protocol):
     def withdraw(self) -> None:
         """Take the prompt away: from now on the agent is what it was."""
 
+    def conclude(self) -> None:
+        """The discussion is over: take away what was told for its rounds only."""
+
     def track_manipulation_effects(
         self, before_state: Mapping[str, Ranking], after_state: Mapping[str, Ranking]
     ) -> Mapping[str, object]:

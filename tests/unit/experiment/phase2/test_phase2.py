@@ -320,6 +320,20 @@ async def test_a_manipulator_is_told_and_its_effects_are_recorded() -> None:
     assert not any(target in str(event.data) for event in group.store.events)
 
 
+@pytest.mark.parametrize(
+    ("kind", "stands"), [("hidden_target", True), ("persuasive", False), ("disruptive", False)]
+)
+async def test_only_a_hidden_target_stands_after_the_discussion(kind: str, stands: bool) -> None:
+    group = group_of(rounds=2, manipulator={"name": "Alice", "type": kind})
+    await played(group)
+
+    secret = group.text.text("manipulator.header")
+    spoken = [call for call in group.models.calls if call.schema_name == "statement" and call.role == "Alice"]
+    ranked = [call for call in group.models.calls if call.schema_name == "ranking" and call.role == "Alice"]
+    assert all(secret in call.system for call in spoken)
+    assert [secret in call.system for call in ranked] == [stands]
+
+
 class BrokenMemory:
     def truncate_content(self, content: str, max_length: int) -> str:
         return content
