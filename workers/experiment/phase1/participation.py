@@ -173,7 +173,7 @@ class Participation:
             alternatives="" if earning is None else consequences.alternatives(earning, agent.text),
         )
         self._announce(key, record)
-        told = self._telling.applied(record, shown, "" if made is None else made.reasons)
+        told = self._telling.applied(record, "" if made is None else made.reasons)
         await self._remember(MemoryEvent.APPLICATION, told, heard, round_number=round_number)
         return record
 

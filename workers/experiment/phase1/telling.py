@@ -131,12 +131,12 @@ class Telling:
                 )
         return "\n".join(lines)
 
-    def applied(self, record: ApplicationRecord, shown: DistributionSet, reasons: str) -> str:
-        """A paid choice, the agent's reasons for it, and what came of it, for the memory."""
-        lines = [
-            self._say("remembered.application", round=record.round, rounds=len(ROUNDS)),
-            self._table(shown),
-        ]
+    def applied(self, record: ApplicationRecord, reasons: str) -> str:
+        """A paid choice, the agent's reasons for it, and what came of it, for the memory.
+
+        Without the table: it is not chosen from again, and four of them would fill a small memory.
+        """
+        lines = [self._say("remembered.application", round=record.round, rounds=len(ROUNDS))]
         choice, earning = record.choice, record.earning
         if choice is None or earning is None:
             lines.append(self._say(f"application.nothing.{self._frame}", **self._account(record)))
