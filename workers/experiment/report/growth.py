@@ -8,18 +8,23 @@ from typing import Any
 from workers.experiment.report.chart import COLUMN, Picture, Table, axes, blank, grid, svg
 from workers.experiment.report.palette import LINES, shortened, width
 
+#: Of more agents than these the picture shows those with the longest memories.
+MAX_LINES = 16
+
 
 def growth(result: Mapping[str, Any]) -> Picture:
     """Characters of each agent's memory, at the end of phase 1 and after every round."""
     sizes: Mapping[str, list[int]] = result["analysis"]["memory_growth"]
     known = {name: counts for name, counts in sizes.items() if counts}
     longest = max((len(counts) for counts in known.values()), default=0)
+    largest = set(sorted(known, key=lambda name: (-known[name][-1], name))[:MAX_LINES])
+    shown = {name: counts for name, counts in known.items() if name in largest}
     return Picture(
         key="memory",
         title="Memory growth",
         alt="; ".join(f"{name}: {counts[0]:,} to {counts[-1]:,} characters" for name, counts in known.items())
         or "No memory is known.",
-        svg=_draw(known, longest) if known else None,
+        svg=_draw(shown, longest) if shown else None,
         table=Table(
             ("Agent", "Phase 1", *(f"Round {number}" for number in range(1, longest))),
             tuple(
@@ -27,7 +32,8 @@ def growth(result: Mapping[str, Any]) -> Picture:
                 for name, counts in known.items()
             ),
         ),
-        notes=("Characters of each memory, at the end of phase 1 and after every round.",),
+        notes=("Characters of each memory, at the end of phase 1 and after every round.",)
+        + ((f"The {MAX_LINES} longest are shown.",) if len(known) > MAX_LINES else ()),
     )
 
 

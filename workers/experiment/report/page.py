@@ -13,6 +13,10 @@ from workers.experiment.report.palette import legible
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
+#: Rows of a table; a result of thousands of statements has them all.
+MAX_ROWS = 1_000
+
+
 def text(value: object) -> str:
     """``value`` as text of a page, without what would be markup there; control characters become blanks."""
     return escape(legible(str(value)), quote=True)
@@ -71,7 +75,10 @@ def _folded(shown: Picture) -> str:
 def table(shown: Table) -> str:
     """A table; columns of numbers are aligned to the right."""
     heads = "".join(f'<th scope="col">{text(head)}</th>' for head in shown.heads)
-    rows = "".join(f"<tr>{_cells(row)}</tr>" for row in shown.rows)
+    rows = "".join(f"<tr>{_cells(row)}</tr>" for row in shown.rows[:MAX_ROWS])
+    if len(shown.rows) > MAX_ROWS:
+        more = f"and {len(shown.rows) - MAX_ROWS:,} more, in the result"
+        rows += f'<tr><td colspan="{len(shown.heads)}">{more}</td></tr>'
     return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 

@@ -10,11 +10,14 @@ from workers.experiment.report.palette import UNKNOWN, look, named
 
 #: A figure of more columns than these is split.
 MAX_COLUMNS = 20
+#: Of more cells than these the picture shows the last rounds; the table has all.
+MAX_CELLS = 900
 
 
 def speaking(result: Mapping[str, Any]) -> Picture:
     """A cell for each statement: its place in the round's order, and the principle that it speaks for."""
     names = [agent["name"] for agent in result["agents"]]
+    shown = max(MAX_CELLS // len(names), 1)
     filled: dict[tuple[int, int], tuple[str, str, bool]] = {}
     rows: list[tuple[int, int, tuple[str, ...]]] = []
     numbers: list[int] = []
@@ -34,7 +37,7 @@ def speaking(result: Mapping[str, Any]) -> Picture:
         key="speaking",
         title="Who spoke when, and for which principle",
         alt=_in_words(len(numbers), [named(row[2][3]) for row in rows]),
-        svg=_draw(names, numbers, filled) if filled else None,
+        svg=_draw(names, numbers[-shown:], _from_round(filled, len(numbers) - shown)) if filled else None,
         table=Table(("Round", "Place", "Agent", "Speaks for"), tuple(row[2] for row in sorted(rows))),
         notes=(
             "The number in a cell is the place in the round's speaking order, the letters are the principle "
@@ -42,8 +45,17 @@ def speaking(result: Mapping[str, Any]) -> Picture:
             "F floor, A average, Af average with a floor, Ar average with a range, "
             "R range, M middle income, Ac average with a ceiling; "
             f"{UNKNOWN.sign} none. A dashed cell: no valid statement was had. No cell: did not speak.",
+            *((f"The last {shown} rounds are shown.",) if len(numbers) > shown else ()),
         ),
     )
+
+
+def _from_round(
+    filled: Mapping[tuple[int, int], tuple[str, str, bool]], first: int
+) -> dict[tuple[int, int], tuple[str, str, bool]]:
+    """The cells from the column ``first`` on, which becomes the first one."""
+    first = max(first, 0)
+    return {(row, column - first): cell for (row, column), cell in filled.items() if column >= first}
 
 
 def _draw(

@@ -11,6 +11,9 @@ from workers.experiment.report.palette import shortened
 _READ, _WRITTEN = "#56B4E9", "#0072B2"
 UTILITY = "utility agent"
 
+#: Of more rounds than these some are counted together.
+MAX_PLACES = 30
+
 #: A name, and the tokens that were read and written.
 Row = tuple[str, int, int]
 
@@ -23,7 +26,7 @@ def tokens(result: Mapping[str, Any]) -> Picture:
         for row in usage["by_role"]
         if row["calls"]
     ]
-    places = _by_place(usage["by_round"])
+    places = by_place(usage["by_round"])
     calls = {row["role"] or UTILITY: row for row in usage["by_role"]}
     return Picture(
         key="tokens",
@@ -56,15 +59,25 @@ def tokens(result: Mapping[str, Any]) -> Picture:
     )
 
 
-def _by_place(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+def by_place(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Tokens of phase 1, of each round of phase 2, and of its end."""
     found: dict[str, tuple[int, int]] = {}
+    last = max((row["round"] for row in rows if row["phase"] == 2 and row["round"] is not None), default=0)
+    many = -(-last // MAX_PLACES)
     for row in rows:
         name = "phase 1"
         if row["phase"] == 2:
-            name = "end" if row["round"] is None else f"round {row['round']}"
+            name = "end" if row["round"] is None else _rounds(row["round"], many, last)
         read, written = found.get(name, (0, 0))
         found[name] = read + row["input_tokens"], written + row["output_tokens"]
     return [(name, read, written) for name, (read, written) in found.items()]
+
+
+def _rounds(number: int, many: int, last: int) -> str:
+    """The name of the round, or of so many rounds that it is among."""
+    first = (number - 1) // many * many + 1
+    end = min(first + many - 1, last)
+    return f"round {first}" if first == end else f"rounds {first}–{end}"
 
 
 def _draw(roles: Sequence[Row], places: Sequence[Row]) -> str:

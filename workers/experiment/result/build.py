@@ -101,6 +101,10 @@ def _run(run: FinishedRun) -> dict[str, Any]:
         "seed_source": run.seed_source,
         "config_hash": run.config_hash,
         "config": run.config.model_dump(mode="json"),
+        "earlier_configs": [
+            {"from_round": from_round, "config": config.model_dump(mode="json")}
+            for from_round, config in run.earlier
+        ],
         "models": {
             "agents": {
                 agent.name: _model(run.models.get(agent.name), run.notes.get(agent.name, ()))

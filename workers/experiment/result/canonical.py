@@ -42,6 +42,7 @@ VOLATILE: tuple[str, ...] = (
     "run.models.utility_agent.prices",
     "run.versions",
     "run.config.budget",
+    "run.earlier_configs.*.config.budget",
 )
 
 _PATTERNS = tuple(tuple(entry.split(".")) for entry in VOLATILE)

@@ -105,7 +105,8 @@ class FinishedRun:
     """Everything that the result of a run is made of.
 
     Attributes:
-        config: as the run used it.
+        config: as the run used it, to its end.
+        earlier: of a fork, what was in force before: the round from which on, and the configuration.
         config_hash: of :func:`~shared.schemas.experiment.reading.config_hash`.
         seed: of every draw.
         seed_source: ``config`` when it was given, else ``derived``.
@@ -130,6 +131,7 @@ class FinishedRun:
     seed: int
     status: RunStatus
     standing: Standing
+    earlier: tuple[tuple[int, ExperimentConfig], ...] = ()
     seed_source: str = "derived"
     reason: Reason | None = None
     phase_1: tuple[Phase1Record, ...] = ()

@@ -424,6 +424,7 @@ def run(**changes: Any) -> FinishedRun:
     values: dict[str, Any] = {
         "config": config(),
         "config_hash": "c" * 64,
+        "earlier": ((1, config(phase2_rounds=3)),),
         "seed": 21_000,
         "seed_source": "config",
         "status": RunStatus.COMPLETE,
