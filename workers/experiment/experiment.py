@@ -61,11 +61,11 @@ class Experiment:
         self._journal = journal
         self._utility = UtilityAgent(journal, first, load(first.language))
         self._agents = make_agents(first, journal, self._utility)
-        self._services = self._make_services(first)
+        self._services = self._make_services(first, since=None)
         self._last_services = self._services
         later: dict[int, tuple[ExperimentConfig, Phase2Services]] = {}
         for from_round, changed in (*earlier[1:], *(((since, config),) if since is not None else ())):
-            self._last_services = self._make_services(changed)
+            self._last_services = self._make_services(changed, since=from_round)
             later[from_round] = (changed, self._last_services)
         self._alone = Phase1Manager(
             first, self._agents, journal, self._services.payoffs, self._services.memory
@@ -138,7 +138,7 @@ class Experiment:
             for checkpoint, by_agent in records.items()
         }
 
-    def _make_services(self, config: ExperimentConfig) -> Phase2Services:
+    def _make_services(self, config: ExperimentConfig, *, since: int | None) -> Phase2Services:
         agents: tuple[ParticipantAgent, ...] = self._agents
         journal, utility = self._journal, self._utility
         text = load(config.language)
@@ -151,6 +151,6 @@ class Experiment:
             memory=MemoryService(config, journal, utility),
             counterfactuals=CounterfactualsService(config, journal, payoffs),
             payoffs=payoffs,
-            manipulator=ManipulatorService(config, agents, journal, aggregation),
+            manipulator=ManipulatorService(config, agents, journal, aggregation, since=since),
             utility=utility,
         )
