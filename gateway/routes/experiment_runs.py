@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Response
 
 from gateway.dependencies import CallerOf, OnceOf, State
-from gateway.experiments.accepting import accept
+from gateway.experiments.accepting import accept, repeated
 from gateway.experiments.role_models import role_models, same_models
 from gateway.experiments.showing import accepted
 from gateway.routes.experiments import found, named, recorded
@@ -78,6 +78,9 @@ async def fork(
     """A new run that has phase 1 and the rounds before `round` in common with this one, and goes on from
     there with `changes`.
     """
+    key = named(once)
+    if (answered := await repeated(state, caller.user_id, key)) is not None:
+        return answered
     row, _ = await found(state, caller, experiment_id)
     source = await recorded(state, caller, row)
     before = read_config(source.config)
@@ -97,7 +100,7 @@ async def fork(
         fork_round=body.round,
         changes=body.changes,
         source_configs=_earlier_configs(source, body.round),
-        once=named(once),
+        once=key,
     )
     return await accept(state, new)
 
@@ -113,6 +116,9 @@ async def replay(
     """Run an experiment again from its recorded answers, without one call to a model; `matches_source` of the
     replay tells whether the same came of it.
     """
+    key = named(once)
+    if (answered := await repeated(state, caller.user_id, key)) is not None:
+        return answered
     row, job = await found(state, caller, experiment_id)
     if job.status is not Status.SUCCEEDED:
         remedy = "resume it, and replay it when it has finished" if job.ended else "wait for its end"
@@ -135,7 +141,7 @@ async def replay(
         fork_round=source.fork_round,
         changes=source.changes,
         source_configs=source.source_configs,
-        once=named(once),
+        once=key,
     )
     return await accept(state, new)
 

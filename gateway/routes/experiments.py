@@ -11,7 +11,7 @@ from fastapi import Depends, Query, Request, Response
 
 from gateway.dependencies import CallerOf, OnceOf, PagingOf, State
 from gateway.experiments import showing
-from gateway.experiments.accepting import accept
+from gateway.experiments.accepting import accept, repeated
 from gateway.experiments.incoming import REQUEST_BODY, Options, Submitted, receive
 from gateway.experiments.role_models import role_models
 from gateway.idempotency import Once
@@ -76,6 +76,9 @@ async def create_experiment(
     """Run an experiment: `{name?, config, seed?, connection?}`, or the YAML file itself
     (`Content-Type: application/yaml`, the others as query parameters).
     """
+    key = named(once)
+    if (answered := await repeated(state, caller.user_id, key)) is not None:
+        return answered
     submitted = await receive(http, options)
     config = await asyncio.to_thread(_config, submitted)
     async with state.sessions() as session:
@@ -90,7 +93,7 @@ async def create_experiment(
         config_hash=config_hash(config),
         seed=derived_seed(config),
         models=models.model_dump(mode="json"),
-        once=named(once),
+        once=key,
     )
     return await accept(state, new)
 

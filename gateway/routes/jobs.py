@@ -11,8 +11,10 @@ from gateway.dependencies import CallerOf, PagingOf, State
 from gateway.pagination import by_time
 from gateway.routing import make_router
 from gateway.state import GatewayState
+from shared.database.repositories import experiments
 from shared.errors import SecretErasedError, ValidationError
 from shared.jobs import listing
+from shared.jobs.experiment_end import experiment_of
 from shared.jobs.job import Job
 from shared.jobs.retry import retry
 from shared.jobs.states import JobKind, Phase
@@ -59,6 +61,10 @@ async def retry_job(
     Secrets that came with the request were erased when the job ended and must be sent again.
     """
     job = await state.jobs.store.owned(job_id, caller.user_id)
+    if job.kind is JobKind.EXPERIMENT:
+        async with state.sessions() as session:
+            # One that its owner has deleted does not come back to life.
+            await experiments.get(session, caller.user_id, experiment_of(job))
     secret = _secret(state, job, body or JobRetry()) if job.ended else None
     return await _show(state, await retry(state.jobs.store, state.jobs.log, state.jobs.wakeups, job, secret))
 

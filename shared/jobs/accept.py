@@ -141,9 +141,19 @@ async def remember(connection: Connection, owner_id: UUID, once: Once) -> Job | 
     """
     parameters = {"owner_id": owner_id, "route": once.route, "key": once.key}
     fresh = await connection.execute(_REMEMBER, {**parameters, "body_hash": once.body_hash})
-    if fresh.first() is not None:
+    return None if fresh.first() is not None else await remembered(connection, owner_id, once)
+
+
+async def remembered(connection: Connection, owner_id: UUID, once: Once) -> Job | None:
+    """The job of the request that used the key, if one did and is committed.
+
+    Raises:
+        IdempotencyKeyReusedError: the key was used with another body.
+    """
+    parameters = {"owner_id": owner_id, "route": once.route, "key": once.key}
+    record = (await connection.execute(_REMEMBERED, parameters)).first()
+    if record is None:
         return None
-    record = (await connection.execute(_REMEMBERED, parameters)).one()
     if bytes(record.body_hash) != once.body_hash:
         raise IdempotencyKeyReusedError(
             "This Idempotency-Key was used with another body; use a new key for a new request."

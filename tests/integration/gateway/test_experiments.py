@@ -39,6 +39,8 @@ async def test_an_experiment_is_accepted_as_a_job(ada: User, state: GatewayState
     assert shown["models"] == {"agents": {"Alice": model, "Bob": model}, "utility": model}
     job = (await ada.http.get(f"/api/jobs/{told['session_id']}")).json()
     assert (job["kind"], job["experiment_id"]) == ("experiment", told["experiment_id"])
+    (listed,) = (await ada.http.get("/api/jobs?kind=experiment")).json()["items"]
+    assert listed["id"] == told["session_id"]
     claimed = await state.jobs.store.claim(JobKind.EXPERIMENT, "w")
     assert claimed is not None
     assert claimed.payload == {"experiment_id": told["experiment_id"]}
@@ -163,6 +165,10 @@ async def test_the_same_key_and_body_make_one_experiment(ada: User) -> None:
     assert len({answer.text for answer in answers}) == 1
     assert sum("idempotent-replayed" in answer.headers for answer in answers) == 3
     assert len((await ada.http.get("/api/experiments")).json()["items"]) == 1
+    (connection,) = (await ada.http.get("/api/connections")).json()["items"]
+    assert (await ada.http.delete(f"/api/connections/{connection['id']}")).status_code == 204
+    late = await ada.http.post("/api/experiments", json=body, headers=headers)
+    assert (late.status_code, late.text) == (202, answers[0].text)
     other = await ada.http.post("/api/experiments", json={**body, "seed": 1}, headers=headers)
     problem(other, 422, "idempotency_key_reused")
     as_yaml = await ada.http.post(
@@ -228,6 +234,7 @@ async def test_an_experiment_is_renamed_and_deleted(ada: User, state: GatewaySta
     for path in ("", "/result", "/transcript", "/events", "/report"):
         problem(await ada.http.get(run.path + path), 404, "experiment_not_found")
     problem(await ada.http.delete(run.path), 404, "experiment_not_found")
+    problem(await ada.http.post(f"/api/jobs/{run.job_id}/retry"), 404, "experiment_not_found")
     assert (await ada.http.get("/api/experiments")).json()["items"] == []
 
 
