@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workers.experiment.report.chart import COLUMN, Picture, Table, axes, blank, grid, svg
+from workers.experiment.report.chart import COLUMN, PICTURE, Picture, Table, axes, blank, grid, svg
 from workers.experiment.report.palette import LINES, shortened, width
 
 #: Of more agents than these the picture shows those with the longest memories.
@@ -39,11 +39,13 @@ def growth(result: Mapping[str, Any]) -> Picture:
 
 def _draw(known: Mapping[str, list[int]], longest: int) -> str:
     names = {name: shortened(name, 18) for name in known}
-    figure = blank(2.9)
-    right = 0.25 + COLUMN * max(width(name) for name in names.values())
+    high = max(2.9, 0.7 + 0.22 * len(known))
+    figure = blank(high)
+    right = 0.8 + COLUMN * max(width(name) for name in names.values())
     ax = axes(figure, 0.75, 0.55, right, 0.15)
-    ends = []
-    for (name, counts), (colour, marker, dashes) in zip(known.items(), LINES * len(known), strict=False):
+    # The names stand in the order in which the lines end.
+    order = sorted(known.items(), key=lambda item: -item[1][-1])
+    for (name, counts), (colour, marker, dashes) in zip(order, LINES, strict=False):
         ax.plot(
             range(len(counts)),
             counts,
@@ -53,8 +55,8 @@ def _draw(known: Mapping[str, list[int]], longest: int) -> str:
             markersize=4,
             linewidth=1.6,
             clip_on=False,
+            label=names[name],
         )
-        ends.append((counts[-1], len(counts) - 1, names[name]))
     ax.set_ylim(0, 1.08 * max(max(counts) for counts in known.values()) or 1)
     ax.set_xlim(0, max(longest - 1, 1))
     step = max(1, longest // 12)
@@ -64,22 +66,9 @@ def _draw(known: Mapping[str, list[int]], longest: int) -> str:
     ax.set_ylabel("characters")
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     grid(ax)
-    _name_ends(ax, ends)
+    handles, labels = ax.get_legend_handles_labels()
+    beside = (1 - (right - 0.1) / PICTURE, 1 - 0.1 / high)
+    figure.legend(
+        handles, labels, loc="upper left", bbox_to_anchor=beside, borderaxespad=0, frameon=False, fontsize=8
+    )
     return svg(figure, "memory")
-
-
-def _name_ends(ax: Any, ends: list[tuple[int, int, str]]) -> None:
-    """Names at the ends of the lines, moved apart where they would lie upon each other."""
-    lowest, highest = ax.get_ylim()
-    gap = (highest - lowest) * 0.07
-    at = float("-inf")
-    for size, column, name in sorted(ends):
-        at = max(float(size), at + gap)
-        ax.annotate(
-            name,
-            xy=(column, size),
-            xytext=(column + (ax.get_xlim()[1]) * 0.02, at),
-            va="center",
-            fontsize=8,
-            annotation_clip=False,
-        )
