@@ -102,9 +102,9 @@ def _consequences(found: Winners, text: LanguageManager) -> Iterable[str]:
     yield line("floor", winner=found.maximizing_floor)
     yield line("average", winner=found.maximizing_average)
     yield line("floor_constraint")
-    below: int | None = None
+    below = 0
     for band in found.floor_constraint:
-        if below is None:
+        if below == 0:
             yield line("amount_up_to", highest=text.money(band.amount), winner=band.winner)
         else:
             yield line(
@@ -114,8 +114,7 @@ def _consequences(found: Winners, text: LanguageManager) -> Iterable[str]:
                 winner=band.winner,
             )
         below = band.amount
-    if below is not None:
-        yield line("floor_unmet", amount=text.money(below), winner=found.floor_constraint_unsatisfied)
+    yield line("floor_unmet", amount=text.money(below), winner=found.floor_constraint_unsatisfied)
     yield line("range_constraint")
     above: int | None = None
     for band in found.range_constraint:

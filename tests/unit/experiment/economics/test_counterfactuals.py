@@ -21,7 +21,7 @@ from workers.experiment.agents.participant import ParticipantAgent, make_agents
 from workers.experiment.principles.tables import table
 from workers.experiment.records import Choice, GroupOutcome
 from workers.experiment.result.plain import plain
-from workers.experiment.services.counterfactuals_service import CounterfactualsService
+from workers.experiment.services.counterfactuals_service import CounterfactualsService, alternatives
 from workers.experiment.services.payoffs import PayoffService
 from workers.experiment.steps.model_call import ModelCall
 from workers.experiment.testing import Script
@@ -216,6 +216,18 @@ async def test_the_analysis_tests_every_distinct_floor_and_range_and_is_plain_js
     )
     assert json.loads(json.dumps(plain(found)))["distributions"][0]["floor"] == 12_000
     assert found["binding"] is True
+
+
+async def test_what_was_decided_is_no_alternative_to_itself_and_equals_keep_their_order() -> None:
+    earning = Run().outcome(Choice(AVERAGE)).earnings["Ann"]
+
+    decided, undecided = alternatives(earning, Choice(AVERAGE)), alternatives(earning, None)
+
+    assert {other.principle for other in decided} == set(FOUR_PRINCIPLES) - {AVERAGE}
+    assert {other.principle for other in undecided} == set(FOUR_PRINCIPLES)
+    assert list(undecided) == sorted(
+        undecided, key=lambda other: (-other.payoff, FOUR_PRINCIPLES.index(other.principle))
+    )
 
 
 async def test_the_analysis_weighs_averages_as_the_run_does() -> None:

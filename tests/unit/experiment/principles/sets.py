@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workers.experiment.principles.distribution import DistributionSet
 
-incomes = st.lists(st.integers(1, 12) | st.integers(1, 60_000), min_size=5, max_size=5).map(
+incomes = st.lists(st.integers(0, 12) | st.integers(0, 60_000), min_size=5, max_size=5).map(
     lambda row: tuple(sorted(row, reverse=True))
 )
 rows = st.lists(incomes, min_size=1, max_size=6) | st.lists(incomes, min_size=4, max_size=4)

@@ -35,6 +35,7 @@ def test_the_bands_tell_the_winner_of_every_amount(
         range_band = next((band for band in told["range_constraint"] if amount >= band["at_least"]), None)
         assert by_floor == (floor_band or {"winner": told["floor_constraint_unsatisfied"]})["winner"]
         assert by_range == (range_band or {"winner": told["range_constraint_unsatisfied"]})["winner"]
+    assert all(band["up_to"] > 0 for band in told["floor_constraint"])
     for bands in (told["floor_constraint"], told["range_constraint"]):
         assert all(band["winner"] != following["winner"] for band, following in pairwise(bands))
 

@@ -95,3 +95,12 @@ def test_a_set_without_a_range_says_nothing_of_an_amount_that_is_too_small() -> 
     lines = consequences(equal, Averages.PLAIN, LanguageManager(Language.ENGLISH)).splitlines()
 
     assert lines[-1] == "- an amount of $1 or more picks distribution 1"
+
+
+def test_a_set_whose_lowest_class_has_nothing_has_no_floor_that_could_be_met() -> None:
+    bare = DistributionSet.of("bare", ((30_000, 20_000, 10_000, 5_000, 0), (9_000, 8_000, 7_000, 6_000, 0)))
+
+    lines = consequences(bare, Averages.PLAIN, LanguageManager(Language.ENGLISH)).splitlines()
+
+    assert lines[3].startswith("- above $0 no distribution meets the constraint")
+    assert lines[3].endswith("distribution 1")
