@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.schemas.experiment.terms import Principle
 from workers.experiment.agents.participant import ParticipantAgent
@@ -26,6 +26,10 @@ from workers.experiment.records import (
     Statement,
     VoteRound,
 )
+
+if TYPE_CHECKING:
+    from workers.experiment.services.voting.confirmation import Confirmation
+    from workers.experiment.services.voting.initiation import Initiation
 
 
 class MemoryEvent(StrEnum):
@@ -177,6 +181,19 @@ class VotingProtocol(Protocol):
 
     def should_initiate_voting(self, state: DiscussionState) -> bool:
         """Whether the agents are asked for a vote after this round."""
+
+    async def initiate_voting(self, state: DiscussionState) -> Initiation:
+        """Find out who calls a vote, if anybody does."""
+
+    async def coordinate_voting_confirmation(
+        self,
+        agents: Sequence[ParticipantAgent],
+        state: DiscussionState,
+        *,
+        initiator: str | None = None,
+        timeout: float | None = None,
+    ) -> Confirmation:
+        """Whether everybody takes part; ``timeout`` is in seconds, ``None`` the configuration's."""
 
     async def coordinate_voting(self, state: DiscussionState) -> VoteRound:
         """Initiation, confirmation and ballot, as far as they go."""
