@@ -187,15 +187,14 @@ async def update_experiment(
 @router.delete("/{experiment_id}", status_code=204)
 async def delete_experiment(experiment_id: uuid.UUID, state: State, caller: CallerOf) -> None:
     """Delete an experiment whose run has ended; one that goes on is cancelled first."""
+    row, job = await found(state, caller, experiment_id)
     async with state.sessions.begin() as session:
-        row = await experiments.get(session, caller.user_id, experiment_id, lock=True)
-        job = await state.jobs.store.owned(row.job_id, caller.user_id)
-        if not job.ended:
-            raise ExperimentRunningError(
-                f"The experiment is {job.shown_status}; cancel it first (POST "
-                f"/api/experiments/{experiment_id}/cancel)."
-            )
-        await experiments.hide(session, row)
+        hidden = await experiments.hide(session, row)
+    if not hidden:
+        raise ExperimentRunningError(
+            f"The experiment is {job.shown_status}; cancel it first (POST "
+            f"/api/experiments/{experiment_id}/cancel)."
+        )
 
 
 async def found(state: GatewayState, caller: CallerOf, experiment_id: uuid.UUID) -> tuple[Experiment, Job]:

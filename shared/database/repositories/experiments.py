@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.models import Experiment, ExperimentResult, Job
@@ -81,11 +81,20 @@ async def page(
     return await owned.page(session, query, Experiment, limit=limit, after=after)
 
 
-async def hide(session: AsyncSession, experiment: Experiment) -> None:
-    """Delete an experiment for its owner. Its steps stay for those that replay it."""
-    await session.execute(
-        update(Experiment).where(Experiment.id == experiment.id).values(deleted_at=func.clock_timestamp())
+async def hide(session: AsyncSession, experiment: Experiment) -> bool:
+    """Delete an experiment for its owner, unless its run goes on; whether it was.
+
+    Its steps stay for those that replay it; the sweep removes what nobody needs.
+    """
+    ended = exists().where(Job.id == Experiment.job_id, Job.phase == "ended")
+    changed = await session.execute(
+        update(Experiment)
+        .where(Experiment.id == experiment.id, ended)
+        .values(deleted_at=func.clock_timestamp())
+        .returning(Experiment.id)
+        .execution_options(synchronize_session=False)
     )
+    return changed.first() is not None
 
 
 async def result(session: AsyncSession, experiment_id: uuid.UUID) -> ExperimentResult | None:

@@ -97,16 +97,17 @@ async def test_a_kind_that_cannot_be(owner: Owner, values: dict[str, Any]) -> No
 async def test_only_the_owner_finds_it_until_it_is_deleted(owner: Owner) -> None:
     other = Owner(owner.engine)
     await other.add(User(id=other.id, name="eve"))
-    made = await experiment(owner)
+    made, running = await experiment(owner, phase="ended"), await experiment(owner)
     async with owner.session() as session, session.begin():
         with pytest.raises(ExperimentNotFoundError):
             await experiments.get(session, other.id, made.id)
         assert await experiments.page(session, other.id, limit=9) == []
-        await experiments.hide(session, await experiments.get(session, owner.id, made.id, lock=True))
+        assert await experiments.hide(session, made)
+        assert not await experiments.hide(session, running)
     async with owner.session() as session:
         with pytest.raises(ExperimentNotFoundError):
             await experiments.get(session, owner.id, made.id)
-        assert await experiments.page(session, owner.id, limit=9) == []
+        assert [row.id for row in await experiments.page(session, owner.id, limit=9)] == [running.id]
         assert (await experiments.get(session, owner.id, made.id, deleted=True)).id == made.id
 
 
