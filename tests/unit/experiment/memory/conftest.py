@@ -10,7 +10,7 @@ import pytest
 from shared.schemas.experiment.config import ExperimentConfig
 from workers.experiment.agents.participant import ParticipantAgent, make_agents
 from workers.experiment.agents.utility import UtilityAgent
-from workers.experiment.languages.manager import LanguageManager
+from workers.experiment.languages.manager import load
 from workers.experiment.seeds import SeedManager
 from workers.experiment.services.memory_service import MemoryService
 from workers.experiment.steps.journal import Journal, StepRecord
@@ -41,7 +41,7 @@ class Run:
             recorded=recorded,
             replay=recorded is not None,
         )
-        self.utility = UtilityAgent(self.journal, self.config, LanguageManager(self.config.language))
+        self.utility = UtilityAgent(self.journal, self.config, load(self.config.language))
         self.agents: tuple[ParticipantAgent, ...] = make_agents(self.config, self.journal, self.utility)
         self.memory = MemoryService(self.config, self.journal, self.utility)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.experiment.reading.reader import UnreadableError
@@ -72,6 +72,7 @@ def test_a_lenient_reader_takes_out_what_was_copied_and_the_oldest_sentences() -
         reader.read("I'm sorry, I cannot do it.")
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(min_value=1, max_value=60), st.booleans())
 def test_what_is_read_keeps_the_limit_and_whole_sentences(text: str, limit: int, strict: bool) -> None:
     try:
@@ -84,6 +85,7 @@ def test_what_is_read_keeps_the_limit_and_whole_sentences(text: str, limit: int,
         assert "".join(sentences(memory)) == memory
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*MARKS, "=== YOUR ", "MEMORY SO FAR ===", "=== E", "ND ===", "word"])))
 def test_nothing_that_a_question_alone_says_is_left_however_it_is_nested(parts: list[str]) -> None:
     left = without_scaffold("".join(parts), MARKS)

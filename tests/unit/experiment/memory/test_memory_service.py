@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import ProviderUnavailableError
@@ -274,6 +274,7 @@ async def test_statements_are_shortened_by_whole_sentences(make_run: MakeRun, le
     assert run.memory.truncate_content(short, length) == short
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.integers(min_value=1, max_value=80))
 def test_appending_keeps_the_limit_and_cuts_no_sentence(memory: str, event: str, limit: int) -> None:
     memory, event = memory.strip(), event.strip()
@@ -286,6 +287,7 @@ def test_appending_keeps_the_limit_and_cuts_no_sentence(memory: str, event: str,
         assert all("".join(part.split()) in known for part in sentences(left))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(MemoryEvent), st.text(max_size=80), st.text(max_size=120)), max_size=6

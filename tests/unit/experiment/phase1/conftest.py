@@ -11,7 +11,7 @@ import pytest
 from shared.schemas.experiment.config import ExperimentConfig
 from workers.experiment.agents.participant import ParticipantAgent, make_agents
 from workers.experiment.agents.utility import UtilityAgent
-from workers.experiment.languages.manager import LanguageManager
+from workers.experiment.languages.manager import load
 from workers.experiment.phase1 import Phase1Manager
 from workers.experiment.records import Phase1Record
 from workers.experiment.seeds import SeedManager
@@ -52,7 +52,7 @@ class Run:
         self.models = ScriptedModels(self._answer)
         self.steps = InMemorySteps()
         self.journal = Journal(self.steps, self.models, SeedManager(seed), recorded=recorded, replay=replay)
-        self.text = LanguageManager(self.config.language)
+        self.text = load(self.config.language)
         utility = UtilityAgent(self.journal, self.config, self.text)
         self.agents: tuple[ParticipantAgent, ...] = make_agents(self.config, self.journal, utility)
         self.payoffs = PayoffService(self.config, self.journal)
