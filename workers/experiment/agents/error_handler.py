@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from workers.experiment.languages.manager import LanguageManager
 from workers.experiment.reading.reader import UnreadableError
@@ -30,7 +31,7 @@ class FailureCategory(StrEnum):
         return self is not FailureCategory.REFUSAL
 
 
-def category(step: Step[object]) -> FailureCategory | None:
+def category(step: Step[Any]) -> FailureCategory | None:
     """What kind of failure a step is; ``None`` when its answer was read."""
     if step.outcome is StepOutcome.TIMED_OUT:
         return FailureCategory.TIME_OUT

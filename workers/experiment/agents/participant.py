@@ -16,7 +16,8 @@ from workers.experiment.steps.key import StepKey
 from workers.experiment.steps.model_call import ModelCall, StepOutcome
 
 if TYPE_CHECKING:
-    from shared.schemas.experiment.config import AgentConfig, ExperimentConfig
+    from shared.schemas.experiment.agent_config import AgentConfig
+    from shared.schemas.experiment.config import ExperimentConfig
     from workers.experiment.agents.utility import UtilityAgent
 
 T = TypeVar("T")
@@ -142,6 +143,9 @@ class ParticipantAgent:
 
         Args:
             key: of the question, without a try.
+            question: what the agent is asked.
+            reader: reads the answers.
+            tries: at least 1.
             timeout: seconds, of each try.
             context: see :meth:`system_prompt`.
             memory: likewise.

@@ -42,6 +42,7 @@ class UtilityAgent:
 
         Args:
             key: of the statement; the question is its part ``failure``.
+            statement: the answer as it was given.
         """
         if not statement.strip():
             return StatementFailure.EMPTY_RESPONSE

@@ -52,8 +52,8 @@ def read_catalogue(language: Language, folder: Path = FOLDER) -> dict[str, str]:
                 texts[key] = value.strip("\n")
             else:
                 problems.append(
-                    f"{where}: {key}: a text is expected, not {type(value).__name__} {value!r}; quote what YAML "
-                    "takes for a number or a truth value"
+                    f"{where}: {key}: a text is expected, not {type(value).__name__} {value!r}; quote "
+                    "what YAML takes for a number or a truth value"
                 )
     if problems:
         raise CatalogueError(*problems)

@@ -29,34 +29,45 @@ NAMES = (
     "答案",
 )
 
-_YES = r"yes|yeah|yep|true|agreed|sí|si|de acuerdo|estoy de acuerdo|acepto|verdadero|是的?|同意|愿意|赞成|好的?|可以|要|对"
+_YES = (
+    r"yes|yeah|yep|true|agreed|sí|si|de acuerdo|estoy de acuerdo|acepto|verdadero"
+    r"|是的?|同意|愿意|赞成|好的?|可以|要|对"
+)
 _NO = (
     r"no|nope|false|disagreed?|en desacuerdo|no estoy de acuerdo|no acepto|falso"
     r"|不同意|不愿意|不赞成|不可以|不是|不要|不行|不好|不对|不|否|没有|反对"
 )
 _SELF_EN = r"(?:i|we)(?: do)?"
+_NOW_EN = r"(?: to (?:the )?vot(?:e|ing))?(?: now)?"
+_NOW_ZH = r"(?:现在)?(?:投票|表决)?"
 _YES_SAID = re.compile(
-    rf"(?:{_YES}|{_SELF_EN} (?:agree|accept|confirm)(?: to (?:the )?vot(?:e|ing))?(?: now)?|quiero votar|我(?:们)?(?:同意|愿意|赞成)(?:现在)?(?:投票|表决)?)"
+    rf"(?:{_YES}|{_SELF_EN} (?:agree|accept|confirm){_NOW_EN}|quiero votar"
+    rf"|我(?:们)?(?:同意|愿意|赞成){_NOW_ZH})"
 )
 _NO_SAID = re.compile(
-    rf"(?:{_NO}|i (?:do not|don't) (?:agree|accept|want to vote)(?: to (?:the )?vot(?:e|ing))?(?: now)?|i disagree|no quiero votar|我(?:们)?不(?:同意|愿意|赞成|想)(?:现在)?(?:投票|表决)?)"
+    rf"(?:{_NO}|i (?:do not|don't) (?:agree|accept|want to vote){_NOW_EN}|i disagree|no quiero votar"
+    rf"|我(?:们)?不(?:同意|愿意|赞成|想){_NOW_ZH})"
 )
 _LABEL = re.compile(
-    r"\A(?:my )?(?:final )?(?:answer|vote|response|choice)(?: is)?\s*[:=]?\s*|\A(?:mi )?(?:respuesta|voto)(?: es)?\s*[:=]?\s*"
+    r"\A(?:my )?(?:final )?(?:answer|vote|response|choice)(?: is)?\s*[:=]?\s*"
+    r"|\A(?:mi )?(?:respuesta|voto)(?: es)?\s*[:=]?\s*"
     r"|\A(?:我的)?(?:回答|答案|选择)(?:是|为)?\s*[:=]?\s*"
 )
 _PART = re.compile(r"[.,!;:()\n\"'=/]+| - ")
 #: Opens an answer that goes on: "yes, because …".
 _OPENING = re.compile(r"\A\s*([^.,!;:\n]+?)\s*(?:[.,!;:\n]| - | because | porque |因为)(.+)\Z", re.DOTALL)
 _AGAINST_YES = re.compile(
-    r"\b(?:no|not|never|disagree|refuse|decline|wait|but|however|false|0|pero|nunca|espera|desacuerdo|todavía|todavia|aún)\b"
+    r"\b(?:no|not|never|disagree|refuse|decline|wait|but|however|false|0)\b"
+    r"|\b(?:pero|nunca|espera|desacuerdo|todavía|todavia|aún)\b"
     r"|n't\b|不|没|否|但|别|反对|等等"
 )
 _AGAINST_NO = re.compile(
-    r"\b(?:yes|yeah|true|agree|agreed|accept|confirm|but|however|1|sí|acepto|acuerdo|pero)\b|同意|愿意|赞成|但"
+    r"\b(?:yes|yeah|true|agree|agreed|accept|confirm|but|however|1|sí|acepto|acuerdo|pero)\b"
+    r"|同意|愿意|赞成|但"
 )
 _NEGATED_YES = re.compile(
-    r"\b(?:don't|do not|not|cannot|can't|won't|didn't)(?: \w+)? (?:agree|accept|confirm)\w*|\bdisagree\w*|\bno (?:estoy de acuerdo|acepto)"
+    r"\b(?:don't|do not|not|cannot|can't|won't|didn't)(?: \w+)? (?:agree|accept|confirm)\w*|\bdisagree\w*"
+    r"|\bno (?:estoy de acuerdo|acepto)"
     r"|(?:不|没有?|未)(?:太|能|会|想)?(?:同意|愿意|赞成)"
 )
 
@@ -91,7 +102,7 @@ class AgreementReader:
         found = answer.one(NAMES, _value, "contradiction")
         if found is None:
             return _plain(plain(text))
-        around = _opening(plain(answer.rest))
+        around, _ = _opening(plain(answer.rest))
         if around is not None and around is not found:
             raise UnreadableError("contradiction")
         return found
@@ -108,42 +119,33 @@ def _value(value: Any) -> bool:
 
 
 def _plain(text: str) -> bool:
-    if not text.strip():
-        raise UnreadableError("empty_response")
-    if len(text) > wording.LONGEST_PLAIN:
-        raise UnreadableError("too_long")
+    text = wording.short(text)
     if re.search("[?¿]", text):
         raise UnreadableError("no_agreement")
-    text = _LABEL.sub("", text.strip())
+    text = _LABEL.sub("", text)
     said = {_polarity(part) for part in _PART.split(text) if part.strip()}
     if said in ({True}, {False}):
         return said == {True}
     if said == {True, False}:
         raise UnreadableError("contradiction")
-    opened = _opening(text)
+    opened, rest = _opening(text)
     if opened is None:
         raise UnreadableError("no_agreement")
+    against = _AGAINST_YES if opened else _AGAINST_NO
+    # "No, I do not agree" does not take the "no" back.
+    taken_back = against.search(rest if opened else _NEGATED_YES.sub(" ", rest))
+    if taken_back is not None or wording.conditional(rest):
+        raise UnreadableError("contradiction")
     return opened
 
 
-def _opening(text: str) -> bool | None:
-    """What an answer opens with, when what follows does not take it back.
-
-    Raises:
-        UnreadableError: ``contradiction``, it does.
-    """
+def _opening(text: str) -> tuple[bool | None, str]:
+    """What an answer opens with, and what follows; a number at the start of a text may count a list."""
     match = _OPENING.match(text)
     opening, rest = (text, "") if match is None else match.groups()
-    polarity = None if opening.strip().isdigit() and rest else _polarity(opening)
-    if polarity is None:
-        return None
-    if polarity:
-        taken_back = _AGAINST_YES.search(rest)
-    else:
-        taken_back = _AGAINST_NO.search(_NEGATED_YES.sub(" ", rest))
-    if taken_back is not None or wording.conditional(rest):
-        raise UnreadableError("contradiction")
-    return polarity
+    if opening.strip().isdigit() and rest:
+        return None, rest
+    return _polarity(opening), rest
 
 
 def _polarity(part: str) -> bool | None:

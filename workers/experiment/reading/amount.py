@@ -35,25 +35,27 @@ NAMES = (
 _BEYOND = 10**15
 
 _SPELT = re.compile(
-    r"\b(?:hundred|thousand|million|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|cien|cientos|mil|millón|millones|diez|once|doce|quince|veinte|treinta|cuarenta|cincuenta)\b"
+    r"\b(?:hundred|thousand|million|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty)\b"
+    r"|\b(?:cien|cientos|mil|millón|millones|diez|once|doce|quince|veinte|treinta|cuarenta|cincuenta)\b"
 )
 _OTHER_MONEY = re.compile(
-    r"[€£¥₹₩]|\b(?:euros?|pounds?|libras?|pesos?|yuan|rmb|cny|yen|eur|gbp|rupees?)\b|人民币|日元|欧元|英镑|卢比"
+    r"[€£¥₹₩]|\b(?:euros?|pounds?|libras?|pesos?|yuan|rmb|cny|yen|eur|gbp|rupees?)\b"
+    r"|人民币|日元|欧元|英镑|卢比"
 )
 _NOT_EXACT = re.compile(
-    r"\b(?:more|higher|greater|less|lower|fewer)\ than\b|\b(?:above|below|over|under|up\ to|or\ so|anything)\b"
-    r"|\b(?:más|mas|menos|mayor|menor)\ (?:de|que|a)\b|\b(?:encima|debajo|cualquier)\b|以上|以下|高于|低于|超过|左右",
-    re.VERBOSE,
+    r"\b(?:more|higher|greater|less|lower|fewer) than\b|\b(?:above|below|over|under|up to|or so|anything)\b"
+    r"|\b(?:más|mas|menos|mayor|menor) (?:de|que|a)\b|\b(?:encima|debajo|cualquier)\b"
+    r"|以上|以下|高于|低于|超过|左右"
 )
 _EXACT_AFTER_ALL = re.compile(
-    r"\b(?:no|not)\ (?:more|higher|greater|less|lower|fewer)\ than\b|\bno\ (?:más|mas|menos|mayor|menor)\ (?:de|que|a)\b|\bal\ menos\b|不(?:得)?(?:高于|低于|超过)",
-    re.VERBOSE,
+    r"\b(?:no|not) (?:more|higher|greater|less|lower|fewer) than\b"
+    r"|\bno (?:más|mas|menos|mayor|menor) (?:de|que|a)\b|\bal menos\b|不(?:得)?(?:高于|低于|超过)"
 )
 _SETS = re.compile(
-    r"""\b(?:floor|amount|minimum|maximum|range|constraint|limit|income|at\ least|at\ most|set\ (?:it\ )?(?:at|to))\b
-    |\b(?:cantidad|monto|importe|mínimo|máximo|límite|restricción|diferencia|ingreso|al\ menos|como\ máximo)\b
-    |金额|最低|差距|限制|约束|至少|至多|设定|设为""",
-    re.VERBOSE,
+    r"\b(?:floor|amount|minimum|maximum|range|constraint|limit|income|at least|at most)\b"
+    r"|\bset (?:it )?(?:at|to)\b"
+    r"|\b(?:cantidad|monto|importe|mínimo|máximo|límite|restricción|diferencia|ingreso|al menos)\b"
+    r"|金额|最低|差距|限制|约束|至少|至多|设定|设为"
 )
 
 
@@ -61,9 +63,10 @@ class AmountReader:
     """Reads one amount, as the language of the agent writes numbers.
 
     English ``15,000`` and ``15k``; Spanish ``15.000``, ``15,000`` and ``15 mil``; Mandarin ``1.5万``,
-    ``15千``, ``一万五千``; digits of any script; all of them ``15 000`` and ``$15,000.00``. An answer with two
-    different amounts is not read, nor one that names other money than dollars, a share, or something more or
-    less than an amount.
+    ``15千``, ``一万五千``; digits of any script; all of them ``15 000`` and ``$15,000.00``.
+
+    An answer with two different amounts is not read, nor one that names other money than dollars, a share,
+    or something more or less than an amount.
 
     Args:
         language: of the agent.
@@ -120,9 +123,7 @@ class AmountReader:
         Raises:
             UnreadableError: see :meth:`read`.
         """
-        text = text.strip()
-        if not text:
-            raise UnreadableError("empty_response")
+        text = wording.short(text)
         rest = without(text, mentions(text))
         found = list(numerals(rest, self._language))
         if not found:

@@ -13,22 +13,26 @@ from workers.experiment.reading.script import plain
 NAMES = ("certainty", "confidence", "certeza", "seguridad", "确定程度", "确定性", "把握")
 
 _WORDS = {
-    Certainty.VERY_UNSURE: r"very (?:unsure|uncertain)|not (?:at all )?sure at all|muy insegur[oa]|nada segur[oa]"
+    Certainty.VERY_UNSURE: r"very (?:unsure|uncertain)|not (?:at all )?sure at all"
+    r"|muy insegur[oa]|nada segur[oa]"
     r"|(?:非常|很|十分)不(?:确定|肯定)",
     Certainty.UNSURE: r"unsure|uncertain|not sure|insegur[oa]|no (?:estoy )?segur[oa]|不(?:太)?(?:确定|肯定)",
-    Certainty.NO_OPINION: r"no opinion|neutral|sin opini[óo]n|ninguna opini[óo]n|(?:没有|无)(?:意见|看法)|中立",
+    Certainty.NO_OPINION: r"no opinion|neutral|(?:sin|ninguna) opini[óo]n"
+    r"|(?:没有|无)(?:意见|看法)|中立",
     Certainty.VERY_SURE: r"(?:very|completely|absolutely|totally) (?:sure|certain|confident)"
     r"|(?:muy|completamente|totalmente) segur[oa]|(?:非常|很|十分|完全)(?:确定|肯定)",
     Certainty.SURE: r"sure|certain|confident|segur[oa]|确定|肯定",
 }
 _PATTERNS = tuple((certainty, re.compile(pattern)) for certainty, pattern in _WORDS.items())
-_ANY = "|".join(f"(?:{pattern})" for pattern in _WORDS.values())
+#: Any of them, for a pattern in which blanks count only when they are escaped.
+_ANY = "|".join(f"(?:{pattern})" for pattern in _WORDS.values()).replace(" ", r"\ ")
 _SAID = re.compile(
-    rf"""(?:\b(?:and\ )?(?:my\ )?(?:level\ of\ )?(?:certainty|confidence)(?:\ level)?|\b(?:y\ )?(?:mi\ )?(?:nivel\ de\ )?(?:certeza|seguridad)
+    rf"""(?:\b(?:and\ )?(?:my\ )?(?:level\ of\ )?(?:certainty|confidence)(?:\ level)?
+        |\b(?:y\ )?(?:mi\ )?(?:nivel\ de\ )?(?:certeza|seguridad)
         |(?:我的)?(?:确定程度|确定性|把握))["']?\s*(?:is|es|[是为:=,])?\s*["'(]?
-        (?P<labelled>{_ANY.replace(" ", chr(92) + " ")}|[1-5](?![\d.%]))["')]?
-    |(?:\b(?:and\ )?i(?:\ am|'m)|\b(?:y\ )?estoy|我)\ ?(?P<said>{_ANY.replace(" ", chr(92) + " ")})(?![^\W\d_])(?!\ of\b)
-    |(?<=[,;(\n])\s*(?P<added>{_ANY.replace(" ", chr(92) + " ")})\s*(?=[.!)\n]|\Z)""",
+        (?P<labelled>{_ANY}|[1-5](?![\d.%]))["')]?
+    |(?:\b(?:and\ )?i(?:\ am|'m)|\b(?:y\ )?estoy|我)\ ?(?P<said>{_ANY})(?![^\W\d_])(?!\ of\b)
+    |(?<=[,;(\n])\s*(?P<added>{_ANY})\s*(?=[.!)\n]|\Z)""",
     re.VERBOSE,
 )
 

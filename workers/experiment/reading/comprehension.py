@@ -15,7 +15,8 @@ from workers.experiment.reading.script import plain
 NAMES = ("answers", "answer", "respuestas", "respuesta", "答案", "回答")
 
 _LINE = re.compile(
-    r"(?:question|pregunta|问题|第)?\s*(\d{1,2})\s*题?\s*[:.)=-]\s*(?:distribution |distribución |分配(?:方案)?\s*)?(\d)\.?"
+    r"(?:question|pregunta|问题|第)?\s*(\d{1,2})\s*题?\s*[:.)=-]\s*"
+    r"(?:distribution |distribución |分配(?:方案)?\s*)?(\d)\.?"
 )
 _LIST = re.compile(r"\d(?:\s*[,;]\s*\d)*")
 

@@ -114,7 +114,12 @@ def is_cjk(text: str) -> bool:
 
 def _unwrapped(text: str) -> str:
     """The statement of an answer that is a JSON object with one, and nothing else; else ``text``."""
-    answer = json_answer.find(text)
+    if not text.startswith(("{", "```")) or len(text) > json_answer.LONGEST:
+        return text
+    try:
+        answer = json_answer.find(text)
+    except UnreadableError:
+        return text
     if len(answer.objects) != 1 or plain(answer.rest).strip(" `\njson"):
         return text
     values = answer.values(("statement", "message", "public_statement", "declaración", "mensaje", "发言"))

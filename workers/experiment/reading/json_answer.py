@@ -14,8 +14,11 @@ from workers.experiment.reading.script import uniform, without_thoughts
 
 T = TypeVar("T")
 
-#: Characters that are searched for objects: an answer is small.
+#: Characters of an answer that is searched for objects: whoever says more is asked for a short answer.
 LONGEST = 40_000
+#: Braces that begin no object: a text with more of them is no answer.
+_MOST_STRAY_BRACES = 100
+_START = re.compile(r"""\{\s*["}]""")
 
 _TRAILING_COMMA = re.compile(r",\s*([}\]])")
 _SINGLE_QUOTED = re.compile(r"(?<=[{\[,:\s])'([^'\"{}]*)'(?=\s*[:,}\]])")
@@ -24,7 +27,7 @@ _PYTHON = {"True": "true", "False": "false", "None": "null"}
 _PYTHON_WORD = re.compile(r"(?<=[:\s,\[])(True|False|None)(?=\s*[,}\]])")
 
 
-class _Conflict(ValueError):
+class _ConflictError(ValueError):
     """An object gives one name two values."""
 
 
@@ -58,9 +61,12 @@ def find(text: str) -> JsonAnswer:
     a trailing comma, names without quotes.
 
     Raises:
-        UnreadableError: ``contradiction``, an object gives one name two values.
+        UnreadableError: ``contradiction``, an object gives one name two values; ``too_long``; ``unclear``,
+            braces without end.
     """
-    text = without_thoughts(text)[:LONGEST]
+    text = without_thoughts(text)
+    if len(text) > LONGEST:
+        raise UnreadableError("too_long")
     strict = _scan(text)
     if strict.objects or "{" not in uniform(text):
         return strict
@@ -75,18 +81,21 @@ def find(text: str) -> JsonAnswer:
 def _scan(text: str) -> JsonAnswer:
     objects: list[Mapping[str, Any]] = []
     rest: list[str] = []
-    position = 0
-    while (start := text.find("{", position)) >= 0:
+    position = stray = 0
+    while (start := _START.search(text, position)) is not None:
         try:
-            found, end = _DECODER.raw_decode(text, start)
-        except _Conflict:
+            found, end = _DECODER.raw_decode(text, start.start())
+        except _ConflictError:
             raise UnreadableError("contradiction") from None
         except (ValueError, RecursionError):
-            rest.append(text[position : start + 1])
-            position = start + 1
-            continue
-        rest.append(text[position:start])
-        objects.append(found)
+            stray += 1
+            if stray > _MOST_STRAY_BRACES:
+                raise UnreadableError("unclear") from None
+            end = start.start() + 1
+            rest.append(text[position:end])
+        else:
+            rest.append(text[position : start.start()])
+            objects.append(found)
         position = end
     rest.append(text[position:])
     return JsonAnswer(tuple(objects), " ".join(rest))
@@ -116,7 +125,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found and found[name] != value:
-            raise _Conflict(name)
+            raise _ConflictError(name)
         found[name] = value
     return found
 

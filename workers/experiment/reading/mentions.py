@@ -35,7 +35,8 @@ _LABEL = r"(?:principles?|principios?|options?|opci(?:ón|on)|原则|选项)"
 _LABELLED = re.compile(
     rf"""(?<![^\W\d_一-鿿]){_LABEL}["']?\s*(?:number|no\.?|nr\.?|número|numero|n\.?º|\#|id)?\s*[:=(\["']*\s*
     (?:{_N}|(?P<word>{_WORDS})(?![^\W\d_一-鿿])|(?P<letter>[a-d])(?=\s*(?:[).,;:!\]"']|$)))
-    |(?<![^\W\d_一-鿿])(?P<ordinal>first|second|third|fourth|fifth|sixth|seventh|primer|segundo|tercer|cuarto|quinto|sexto|séptimo|primera|segunda|tercera|cuarta)
+    |(?<![^\W\d_一-鿿])(?P<ordinal>first|second|third|fourth|fifth|sixth|seventh
+        |primer|segundo|tercer|cuarto|quinto|sexto|séptimo|primera|segunda|tercera|cuarta)
         \ (?:principle|option|principio|opci(?:ón|on))\b
     |第\s*(?P<nth>\d|[一二三四五六七])\s*(?:个|條|条|项|號|号)?\s*(?:原则|选项)?
     |(?P<counted>\d|[一二三四五六七])\s*号(?:原则|选项)?""",
@@ -50,7 +51,11 @@ _WITH_EN = (
 _AVG_ES = (
     r"maximi(?:zar|zando|zación\ de|za)\ (?:(?:el|la)\ )?(?:(?:ingreso|renta)\ )?(?:promedio|medio|media)"
 )
-_WITH_ES = r",?\ (?:con|bajo|sujeto\ a)\ (?:una\ |la\ )?(?:restricción|restriccion|limitación)\ (?:de\ |del\ |en\ |sobre\ )?(?:la\ |el\ )?"
+_WITH_ES = (
+    r",?\ (?:con|bajo|sujeto\ a)\ (?:una\ |la\ )?(?:restricción|restriccion|limitación)\ "
+    r"(?:de\ |del\ |en\ |sobre\ )?(?:la\ |el\ )?"
+)
+_BETWEEN_ES = r"(?:\ (?:de|entre)\ (?:los\ )?ingresos)?"
 _MAX_ES = r"maximi(?:zar|zando|zación\ de|za)\ (?:(?:el|la)\ )?"
 
 _NAMES: tuple[tuple[Principle, str], ...] = (
@@ -64,7 +69,8 @@ _NAMES: tuple[tuple[Principle, str], ...] = (
     (
         Principle.MAXIMIZING_AVERAGE_RANGE_CONSTRAINT,
         rf"""(?:{_AVG_EN}{_WITH_EN})?range[\ -]constraint|{_AVG_EN}\ range\ constraint
-        |(?:{_AVG_ES}{_WITH_ES}|restricción\ (?:de|del|en)\ (?:la\ |el\ )?)(?:diferencia|rango|brecha)(?:\ (?:de|entre)\ (?:los\ )?ingresos)?
+        |(?:{_AVG_ES}{_WITH_ES}|restricción\ (?:de|del|en)\ (?:la\ |el\ )?)
+            (?:diferencia|rango|brecha){_BETWEEN_ES}
         |(?:在)?(?:有)?收入差距(?:约束|限制)(?:条件)?(?:之?下)?,?(?:使|的|将)?(?:平均收入最大化|最大化平均收入)
         |(?:平均收入最大化|最大化平均收入)[,(]*(?:并|且|带|附|有|设)*收入差距(?:约束|限制)""",
     ),
@@ -77,13 +83,14 @@ _NAMES: tuple[tuple[Principle, str], ...] = (
     ),
     (
         Principle.MAXIMIZING_FLOOR,
-        rf"""{_MAX_EN}(?:floor|minimum|lowest)(?:\ income)?|{_MAX_ES}(?:ingreso\ )?(?:mínimo|minimo|piso|suelo)
+        rf"""{_MAX_EN}(?:floor|minimum|lowest)(?:\ income)?
+        |{_MAX_ES}(?:ingreso\ )?(?:mínimo|minimo|piso|suelo)
         |最低收入最大化|最大化最低收入""",
     ),
     (
         Principle.MINIMIZING_RANGE,
-        r"""minimi[sz](?:e|es|ing|ation\ of)\ (?:the\ )?range(?:\ of\ incomes?)?
-        |minimi(?:zar|zando)\ (?:la\ |el\ )?(?:diferencia|rango|brecha)(?:\ (?:de|entre)\ (?:los\ )?ingresos)?
+        rf"""minimi[sz](?:e|es|ing|ation\ of)\ (?:the\ )?range(?:\ of\ incomes?)?
+        |minimi(?:zar|zando)\ (?:la\ |el\ )?(?:diferencia|rango|brecha){_BETWEEN_ES}
         |收入差距最小化|最小化收入差距""",
     ),
     (

@@ -1,4 +1,4 @@
-"""Reading which principle an answer names. What is read here is a vote: it is taken literally, or not at all."""
+"""Reading which principle an answer names. It is a vote: it is taken literally, or not at all."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ class PrincipleReader:
         Raises:
             UnreadableError: see :meth:`read`.
         """
-        text = text.strip()
-        if not text:
-            raise UnreadableError("empty_response")
+        text = wording.short(text)
         alone = number_word(text.strip(" .!\"'()")) or letter(text)
         if alone is not None:
             return self._numbered(alone)

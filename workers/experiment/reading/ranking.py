@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Certainty, Principle
-from workers.experiment.reading import certainty, json_answer
+from workers.experiment.reading import certainty, json_answer, wording
 from workers.experiment.reading.mentions import mentions
 from workers.experiment.reading.principle import PrincipleReader
 from workers.experiment.reading.reader import UnreadableError
@@ -36,7 +36,8 @@ _FORM = re.compile(r"[,>;\n→]| - (?=\S)")
 _COUNTED = re.compile(r"\A(\d)\s*[.):]\s*(?=\S)")
 _NUMBERS = re.compile(r"\d(?:(?:\s*[,>;→-]\s*|\s+)\d)+")
 _LABEL = re.compile(
-    r"\A(?:my |mi |我的)?(?:final )?(?:ranking|order|answer|orden|clasificación|respuesta|排序|排名|顺序|答案)?(?: is| es|[是为])?\s*:?\s*"
+    r"\A(?:my |mi |我的)?(?:final )?"
+    r"(?:ranking|order|answer|orden|clasificación|respuesta|排序|排名|顺序|答案)?(?: is| es|[是为])?\s*:?\s*"
 )
 
 
@@ -116,7 +117,7 @@ class RankingReader:
         return _strict([principle for _, principle in sorted(ranked)])
 
     def _plain(self, text: str) -> tuple[Principle, ...]:
-        lines = [line.strip() for line in text.splitlines()]
+        lines = [line.strip() for line in wording.short(text).splitlines()]
         text = "\n".join(line for line in lines if line and not line.endswith(":")).strip(" .\"'[]()")
         text = _LABEL.sub("", text).strip(" .\"'[]()")
         if _NUMBERS.fullmatch(text):
@@ -133,7 +134,7 @@ class RankingReader:
 
 
 def _entry(entry: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The principle and the rank of ``{"principle": 3, "rank": 1}``; a number of a principle is made a name."""
+    """The principle and the rank of ``{"principle": 3, "rank": 1}``; a principle's number is made a name."""
     answer = json_answer.JsonAnswer((entry,), "")
     item, rank = answer.values(_ITEM_NAMES), answer.values(_RANK_NAMES)
     if len(item) != 1 or len(rank) != 1:

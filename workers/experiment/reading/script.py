@@ -5,14 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: What a model thought before it answered, in the tags that models use. An answer is never read out of it.
-_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning|reflection)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(
-    r"\A.*</(?:think|thinking|thought|reasoning|reflection)>", re.DOTALL | re.IGNORECASE
-)
-_THOUGHT_START = re.compile(
-    r"<(?:think|thinking|thought|reasoning|reflection)>.*\Z", re.DOTALL | re.IGNORECASE
-)
+#: The tags between which models think before they answer. An answer is never read out of a thought.
+_THOUGHT_TAG = re.compile(r"[<◁](/?)(?:think|thinking|thought|reasoning|reflection)[>▷]", re.IGNORECASE)
 
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[-*•–][ \t]+", re.MULTILINE)
@@ -47,10 +41,24 @@ _SIGNS = {
 
 
 def without_thoughts(text: str) -> str:
-    """``text`` without what the model thought; what follows an opening tag that is never closed is thought."""
-    text = _THOUGHT.sub("\n", text)
-    text = _THOUGHT_END.sub("\n", text)
-    return _THOUGHT_START.sub("\n", text)
+    """``text`` without what the model thought.
+
+    What follows an opening tag that is never closed is thought, and so is all before a closing tag that was
+    never opened.
+    """
+    said: list[str] = []
+    position, thinking = 0, False
+    for tag in _THOUGHT_TAG.finditer(text):
+        if tag.group(1):
+            if not thinking:
+                said.clear()
+            position, thinking = tag.end(), False
+        elif not thinking:
+            said.append(text[position : tag.start()])
+            thinking = True
+    if not thinking:
+        said.append(text[position:])
+    return "\n".join(said)
 
 
 def uniform(text: str) -> str:

@@ -12,31 +12,42 @@ from workers.experiment.reading.reader import UnreadableError
 
 #: Characters of a plain answer; whoever writes more is asked for a short one.
 LONGEST_PLAIN = 600
+#: How far a sentence is followed.
+LONGEST_SENTENCE = 200
 
 #: Said with a "no" or "not", and no negation of the answer.
 _IDIOM = re.compile(
-    r"""\bno\ (?:more|less|lower|higher|fewer)\ than\b|\bnot\ (?:more|less|lower|higher|fewer)\ than\b
-    |\bno\ (?:doubt|matter|problem)\b|\bnot\ (?:to\ )?exceed(?:ing)?\b|\bwithout\ (?:a\ )?doubt\b|\bnot\ only\b
+    r"""\b(?:no|not)\ (?:more|less|lower|higher|fewer)\ than\b
+    |\bno\ (?:doubt|matter|problem)\b|\bwithout\ (?:a\ )?doubt\b
+    |\bnot\ (?:to\ )?exceed(?:ing)?\b|\bnot\ only\b
     |\bno\ (?:menos|más|mas|menor|mayor|inferior|superior)\ (?:de|que|a)\b|\bsin\ duda\b
     |不超过|不低于|不少于|不高于|不大于|不小于|不得低于|不得超过|毫无疑问|不仅|差不多""",
     re.VERBOSE,
 )
 _NEGATION = re.compile(
-    r"""\b(?:not|never|no|none|nor|neither|without|reject|rejects|rejected|against|except|instead|rather\ than|refuse|abstain|cannot|nothing|unable|oppose)\b
+    r"""\b(?:not|never|no|none|nor|neither|without|nothing|cannot|unable|except|instead|rather\ than)\b
+    |\b(?:against|reject|rejects|rejected|refuse|abstain|oppose)\b
     |n't\b|\b(?:dont|wont|cant|doesnt|wouldnt)\b
-    |\b(?:nunca|jamás|jamas|ni|ninguno|ninguna|ningún|nada|rechazo|contra|excepto|salvo|sin|tampoco|abstengo|opongo)\b|\ben\ (?:lugar|vez)\ de\b
+    |\b(?:nunca|jamás|jamas|ni|ninguno|ninguna|ningún|nada|sin|tampoco|excepto|salvo|contra)\b
+    |\b(?:rechazo|abstengo|opongo)\b|\ben\ (?:lugar|vez)\ de\b
     |不|没|非(?!常)|否|别|勿|反对|拒绝|弃权|除了|而是|并未|无法""",
     re.VERBOSE,
 )
 _HEDGE = re.compile(
-    r"""\b(?:if|unless|maybe|perhaps|possibly|either|or|versus|vs|undecided|would\ have|depends|depending|between|might|could|assuming|suppose|supposing)\b
-    |\b(?:si|quizá|quizás|quiza|quizas|acaso|tal\ vez|a\ menos|o|u|depende|entre|podría|podria|hubiera|habría|suponiendo)\b
+    r"""\b(?:if|unless|maybe|perhaps|possibly|either|or|versus|vs|undecided|between)\b
+    |\b(?:would\ have|depends|depending|might|could|assuming|suppose|supposing)\b
+    |\b(?:si|quizá|quizás|quiza|quizas|acaso|tal\ vez|a\ menos|o|u|entre)\b
+    |\b(?:depende|podría|podria|hubiera|habría|suponiendo)\b
     |如果|假如|假设|若|除非|或|也许|可能|还是|取决|要么|之间""",
     re.VERBOSE,
 )
 _REPORT = re.compile(
-    r"""\b(?:he|she|they|others|everyone|everybody|someone|somebody|wants|wanted|says|said|prefers|preferred|proposes|proposed|suggests|suggested|chose|chosen|voted|votes|picked|believes|supports|supported|agreed)\b
-    |\b(?:él|ella|ellos|ellas|otros|otras|todos|todas|alguien|quiere|quieren|dice|dijo|dicen|prefiere|prefieren|propone|propuso|sugiere|eligió|votó|apoya|apoyan)\b
+    r"""\b(?:he|she|they|others|everyone|everybody|someone|somebody)\b
+    |\b(?:wants|wanted|says|said|prefers|preferred|proposes|proposed|suggests|suggested)\b
+    |\b(?:chose|chosen|voted|votes|picked|believes|supports|supported|agreed)\b
+    |\b(?:él|ella|ellos|ellas|otros|otras|todos|todas|alguien)\b
+    |\b(?:quiere|quieren|dice|dijo|dicen|prefiere|prefieren|propone|propuso|sugiere)\b
+    |\b(?:eligió|votó|apoya|apoyan)\b
     |他|她|别人|其他人|大家|有人|提议|建议|说过""",
     re.VERBOSE,
 )
@@ -46,25 +57,35 @@ _QUESTION = re.compile(r"[?¿]")
 CHOICE = re.compile(
     r"""\bi(?:'ll|'d|\ will|\ would|\ do|\ shall|'m|\ am|\ want\ to|\ would\ like\ to|'d\ like\ to)?
         \ (?:now\ |still\ |also\ |therefore\ |thus\ |firmly\ |strongly\ |hereby\ )?
-        (?:choose|choosing|vote|voting|pick|picking|select|selecting|support|prefer|favou?r|opt|opting|back|endorse|cast|go|going|want|propose|set|setting|suggest)\b
-    |\bmy\ (?:final\ |secret\ |own\ )?(?:choice|vote|answer|ballot|pick|selection|preference|decision|amount|floor|range|constraint|limit|ranking)\b
+        (?:choose|choosing|vote|voting|pick|picking|select|selecting|support|prefer|favou?r|opt|opting
+            |back|endorse|cast|go|going|want|propose|set|setting|suggest)\b
+    |\bmy\ (?:final\ |secret\ |own\ )?
+        (?:choice|vote|answer|ballot|pick|selection|preference|decision|amount|floor|range|constraint
+            |limit|ranking)\b
     |^(?:final\ )?(?:choice|vote|answer|ballot|ranking)\s*:
-    |\b(?:elijo|escojo|voto|prefiero|apoyo|selecciono|elegiría|escogería|votaré|elegiré|propongo|quiero|fijo|establezco)\b|\b(?:opto|votaría|voto)\ por\b|\bme\ quedo\ con\b
-    |\bmi\ (?:elección|eleccion|voto|respuesta|opción|opcion|decisión|decision|preferencia|cantidad|ingreso|límite|limite)\b
+    |\b(?:elijo|escojo|voto|prefiero|apoyo|selecciono|elegiría|escogería|votaré|elegiré|propongo|quiero)\b
+    |\b(?:fijo|establezco)\b|\b(?:opto|votaría|voto)\ por\b|\bme\ quedo\ con\b
+    |\bmi\ (?:elección|eleccion|voto|respuesta|opción|opcion|decisión|decision|preferencia|cantidad
+        |ingreso|límite|limite)\b
     |^(?:respuesta|elección|voto|decisión)\s*:
-    |我(?:会|要|将|想|决定|仍然|还是|最终)*(?:选|投|支持|赞成|倾向|主张|设定)|我的(?:最终)?(?:选择|答案|投票|选票|决定|金额)|^(?:最终)?(?:选择|答案|回答|投票)\s*[是为:]""",
+    |我(?:会|要|将|想|决定|仍然|还是|最终)*(?:选|投|支持|赞成|倾向|主张|设定)
+    |我的(?:最终)?(?:选择|答案|投票|选票|决定|金额)|^(?:最终)?(?:选择|答案|回答|投票)\s*[是为:]""",
     re.VERBOSE | re.MULTILINE,
 )
 
 #: Words that only dress an answer: what is left of it without them says nothing else.
 FILLER = re.compile(
-    r"""\b(?:the|an?|is|are|of|at|to|by|in|for|with|and|my|i|i'll|i'd|i'm|am|will|would|do|it|this|that|its|as|on|be|should|must
-        |choose|choosing|vote|voting|pick|select|support|prefer|favou?r|opt|go|set|want|like|final|own|answer|choice|ballot|selection|decision
-        |principle|option|number|no|amount|constraint|floor|range|ceiling|minimum|maximum|least|most|limit|income|average|per|year|annual|annually|yearly
+    r"""\b(?:the|an?|is|are|of|at|to|by|in|for|with|and|my|i|i'll|i'd|i'm|am|will|would|do|it|this|that
+        |its|as|on|be|should|must|choose|choosing|vote|voting|pick|select|support|prefer|favou?r|opt|go|set
+        |want|like|final|own|answer|choice|ballot|selection|decision
+        |principle|option|number|no|amount|constraint|floor|range|ceiling|minimum|maximum|least|most|limit
+        |income|average|per|year|annual|annually|yearly
         |principles|ranking|order|rank|here|certainty|confidence|yes|ok|okay
         |el|la|los|las|lo|un|una|de|del|con|por|para|y|es|en|mi|yo|que|al|como|a|su
-        |elijo|escojo|voto|prefiero|opto|apoyo|respuesta|elección|eleccion|decisión|opción|opcion|principio|principios|número|numero|cantidad|monto|importe
-        |restricción|restriccion|mínimo|minimo|mínima|máximo|maximo|máxima|diferencia|límite|limite|ingreso|ingresos|promedio|menos|más|mas|año|anual|anuales|orden|certeza|sea|fijo)\b
+        |elijo|escojo|voto|prefiero|opto|apoyo|respuesta|elección|eleccion|decisión|opción|opcion
+        |principio|principios|número|numero|cantidad|monto|importe|restricción|restriccion
+        |mínimo|minimo|mínima|máximo|maximo|máxima|diferencia|límite|limite|ingreso|ingresos|promedio
+        |menos|más|mas|año|anual|anuales|orden|certeza|sea|fijo)\b
     |[我会要将想选择投票给的是为了个条项号第原则选项答案最终回答金额约束限制底线最低高收入差距至少多元年每一设定在:]+""",
     re.VERBOSE,
 )
@@ -82,14 +103,26 @@ def idle(text: str) -> bool:
     return _WORD.search(FILLER.sub(" ", _IDIOM.sub(" ", text))) is None
 
 
+def short(text: str) -> str:
+    """``text`` without blanks around it, if it is short enough for a plain answer.
+
+    Raises:
+        UnreadableError: ``empty_response`` or ``too_long``.
+    """
+    text = text.strip()
+    if not text:
+        raise UnreadableError("empty_response")
+    if len(text) > LONGEST_PLAIN:
+        raise UnreadableError("too_long")
+    return text
+
+
 def meant(text: str) -> None:
     """Take ``text`` for what its writer means.
 
     Raises:
-        UnreadableError: ``negated``, ``conditional``, ``question``, ``reported`` or ``too_long``.
+        UnreadableError: ``negated``, ``conditional``, ``question`` or ``reported``.
     """
-    if len(text) > LONGEST_PLAIN:
-        raise UnreadableError("too_long")
     bare = _IDIOM.sub(" ", text)
     for code, pattern in (
         ("question", _QUESTION),
@@ -118,9 +151,10 @@ def chosen_at(text: str, position: int) -> bool:
 
 
 def sentence_from(text: str, position: int) -> str:
-    """The rest of the sentence at ``position``."""
-    end = _SENTENCE_END.search(text, position)
-    return text[position : len(text) if end is None else end.start()]
+    """The rest of the sentence at ``position``, as far as one looks ahead."""
+    ahead = text[position : position + LONGEST_SENTENCE]
+    end = _SENTENCE_END.search(ahead)
+    return ahead if end is None else ahead[: end.start()]
 
 
 def without_small_number(text: str) -> str:

@@ -26,13 +26,10 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
     """Every call of a method ``text`` with a key: ``(where, call)``."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr == "text"
-            ):
-                if node.args:
-                    yield f"{path.name}:{node.lineno}", node
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr == "text" and node.args:
+                yield f"{path.name}:{node.lineno}", node
 
 
 def keys(argument: ast.expr) -> list[re.Pattern[str]]:
@@ -164,9 +161,9 @@ def test_braces_that_are_no_placeholder_stay(folder: Path) -> None:
 
 def test_a_text_that_is_not_there_is_an_error_and_no_placeholder_is_left_open(folder: Path) -> None:
     text = LanguageManager(Language.ENGLISH, folder)
-    with pytest.raises(CatalogueError, match="english: there is no text voting.nothing"):
+    with pytest.raises(CatalogueError, match=r"english: there is no text voting\.nothing"):
         text.text("voting.nothing")
-    with pytest.raises(CatalogueError, match="voting.question: no value for the placeholder {name}"):
+    with pytest.raises(CatalogueError, match=r"voting\.question: no value for the placeholder \{name\}"):
         text.text("voting.question")
 
 

@@ -159,3 +159,7 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
     except UnreadableError:
         return
     assert isinstance(answer, bool)
+
+
+def test_words_before_the_object_may_weigh_both_sides() -> None:
+    assert READER.read('Yes, there is more to say, but we are ready. {"agree": true}') is True

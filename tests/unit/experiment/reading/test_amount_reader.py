@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.schemas.experiment.terms import Language
-from workers.experiment.languages.manager import LanguageManager
+from workers.experiment.languages.manager import load
 from workers.experiment.reading.amount import AmountReader
 from workers.experiment.reading.reader import UnreadableError
 
@@ -195,7 +195,7 @@ def test_what_is_no_certain_amount_is_refused(answer: str, language: Language, e
 @pytest.mark.parametrize("language", Language)
 @given(amount=st.integers(*BOUNDS))
 def test_an_amount_as_the_prompts_write_it_is_read_back(language: Language, amount: int) -> None:
-    assert read(LanguageManager(language).money(amount), language) == amount
+    assert read(load(language).money(amount), language) == amount
     assert read(str(amount), language) == amount
     assert read(f"{amount:,}", language) == amount
     assert read(f'{{"amount": {amount}}}', language) == amount

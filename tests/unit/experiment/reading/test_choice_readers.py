@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Certainty, Language, Principle
-from workers.experiment.languages.manager import LanguageManager
+from workers.experiment.languages.manager import load
 from workers.experiment.reading.certainty import certainty_value
 from workers.experiment.reading.choice import BallotReader, ChoiceReader
 from workers.experiment.reading.reader import UnreadableError
@@ -133,8 +133,8 @@ def test_the_form_that_is_asked_for_is_read_as_it_is(
         Choice(principle, amount if principle.constrained else None),
         certainty,
     )
-    money = LanguageManager(language).money(amount)
-    spoken = f"{LanguageManager(language).principle(principle)}: {money}"
+    money = load(language).money(amount)
+    spoken = f"{load(language).principle(principle)}: {money}"
     assert choose(spoken, language)[0] == Choice(principle, amount if principle.constrained else None)
 
 
@@ -143,7 +143,7 @@ def test_the_form_that_is_asked_for_is_read_as_it_is(
 def test_every_word_of_certainty_that_agents_are_told_is_read(
     language: Language, certainty: Certainty
 ) -> None:
-    assert certainty_value(LanguageManager(language).certainty(certainty)) is certainty
+    assert certainty_value(load(language).certainty(certainty)) is certainty
     assert certainty_value(certainty.value) is certainty
     assert certainty_value(certainty.level) is certainty
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Language, Principle
-from workers.experiment.languages.manager import LanguageManager
+from workers.experiment.languages.manager import load
 from workers.experiment.reading.principle import PrincipleReader
 from workers.experiment.reading.reader import UnreadableError
 
@@ -187,7 +187,7 @@ def test_further_principles_are_read_only_when_they_are_on_the_agenda() -> None:
 @pytest.mark.parametrize("principle", Principle)
 def test_every_name_that_agents_are_told_is_read(language: Language, principle: Principle) -> None:
     reader = PrincipleReader(tuple(Principle), language)
-    name = LanguageManager(language).principle(principle)
+    name = load(language).principle(principle)
     assert reader.read(name) is principle
     assert reader.read(f"{principle.number}. {name}") is principle
     assert reader.read(json.dumps({"principle": name})) is principle

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Certainty, Language, Principle
-from workers.experiment.languages.manager import LanguageManager
+from workers.experiment.languages.manager import load
 from workers.experiment.reading.ranking import RankingReader
 from workers.experiment.reading.reader import UnreadableError
 from workers.experiment.records import Ranking
@@ -33,13 +33,13 @@ ORDER = tuple(FOUR_PRINCIPLES[number - 1] for number in (3, 1, 2, 4))
             None,
         ),
         (
-            '{"ranking": [{"principle": 1, "rank": 2}, {"principle": 3, "rank": 1}, {"principle": 4, "rank": 4}, '
-            '{"principle": 2, "rank": 3}], "certainty": "very_sure"}',
+            '{"ranking": [{"principle": 1, "rank": 2}, {"principle": 3, "rank": 1}, '
+            '{"principle": 4, "rank": 4}, {"principle": 2, "rank": 3}], "certainty": "very_sure"}',
             Certainty.VERY_SURE,
         ),
         (
-            '{"ranking": {"maximizing_floor": 2, "maximizing_average": 3, "maximizing_average_floor_constraint": 1, '
-            '"maximizing_average_range_constraint": 4}}',
+            '{"ranking": {"maximizing_floor": 2, "maximizing_average": 3, '
+            '"maximizing_average_floor_constraint": 1, "maximizing_average_range_constraint": 4}}',
             None,
         ),
         (
@@ -113,7 +113,7 @@ def test_every_order_is_read_in_every_form(
     expected = Ranking(tuple(order), certainty)
     numbers = [principle.number for principle in order]
     assert READER.read(json.dumps({"ranking": numbers, "certainty": certainty})) == expected
-    text = LanguageManager(language)
+    text = load(language)
     lines = "\n".join(f"{rank}. {text.principle(principle)}" for rank, principle in enumerate(order, start=1))
     assert READER.read(lines) == Ranking(tuple(order))
     assert READER.read(", ".join(map(str, numbers))) == Ranking(tuple(order))
