@@ -59,11 +59,10 @@ async def test_a_drawn_tie_break_is_a_step_and_the_same_for_the_same_options() -
     again = preferences.break_ties([FLOOR, AVERAGE], "seed")
     replayed, _ = journal(recorded=store.steps, replay=True)
 
-    assert (
-        first
-        == again
-        == PreferenceAggregationService(config(), replayed).break_ties([AVERAGE, FLOOR], "seed")
-    )
+    repeating = PreferenceAggregationService(config(), replayed)
+    repeated = {repeating.break_ties([AVERAGE, FLOOR], "seed") for _ in range(2)}
+
+    assert {first, again} == repeated
     assert list(store.steps) == ["p2/-/aggregation/tiebreak/maximizing_floor-maximizing_average"]
 
 

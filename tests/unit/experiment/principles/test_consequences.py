@@ -53,6 +53,26 @@ def test_the_printed_consequences_are_the_winners(language: Language, name: str,
     ]
 
 
+def test_the_consequences_of_the_sample_read_like_this() -> None:
+    assert consequences(tables()["sample"], Averages.PLAIN, LanguageManager(Language.ENGLISH)) == (
+        "Maximizing the floor income picks distribution 4.\n"
+        "Maximizing the average income picks distribution 1.\n"
+        "Maximizing the average income with a floor constraint depends on the amount:\n"
+        "- an amount up to $12,000 picks distribution 1\n"
+        "- an amount above $12,000 and up to $14,000 picks distribution 3\n"
+        "- an amount above $14,000 and up to $15,000 picks distribution 4\n"
+        "- above $15,000 no distribution meets the constraint; the one with the highest floor is picked: "
+        "distribution 4\n"
+        "Maximizing the average income with a range constraint depends on the amount:\n"
+        "- an amount of $20,000 or more picks distribution 1\n"
+        "- an amount of $17,000 or more, but below $20,000, picks distribution 3\n"
+        "- an amount of $15,000 or more, but below $17,000, picks distribution 2\n"
+        "- an amount of $6,000 or more, but below $15,000, picks distribution 4\n"
+        "- below $6,000 no distribution meets the constraint; the one with the smallest range is picked: "
+        "distribution 4"
+    )
+
+
 @pytest.mark.parametrize("language", Language)
 def test_a_table_shows_incomes_average_floor_and_range_of_each_distribution(language: Language) -> None:
     lines = table(tables()["C"], Averages.WEIGHTED, LanguageManager(language)).splitlines()
