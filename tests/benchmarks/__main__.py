@@ -23,13 +23,14 @@ from rich.table import Table
 
 from shared import __version__
 from tests.benchmarks.bomb import bomb
+from tests.benchmarks.experiments import experiments
 from tests.benchmarks.modules import modules
 from tests.benchmarks.report import Report
 from tests.benchmarks.sandbox import scripts
 from tests.benchmarks.scenarios import STREAMS, direct, load, through_parley
 from tests.benchmarks.stack import BenchmarkError, Stack, running_stack
 
-ALL = {**STREAMS, "modules": modules, "scripts": scripts, "bomb": bomb}
+ALL = {**STREAMS, "modules": modules, "scripts": scripts, "bomb": bomb, "experiments": experiments}
 RESULTS = Path(__file__).parent / "results"
 #: Seconds that everything may take.
 LONGEST, LONGEST_QUICK = 1500, 200

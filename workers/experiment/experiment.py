@@ -42,8 +42,6 @@ class Experiment:
         since: see ``earlier``.
 
     Attributes:
-        phase_1: what the agents did alone, when all of them have.
-        phase_2: what the group did, as far as it came.
         counterfactuals: what would have been, when there is an outcome.
         aggregation: what the agents' rankings add up to, by checkpoint and method.
         origins: which models the run is made with.
@@ -72,7 +70,6 @@ class Experiment:
         )
         self._group = Phase2Manager(first, self._agents, journal, self._services, later=later)
         self._aggregation = PreferenceAggregationService(first, journal)
-        self.phase_1: tuple[Phase1Record, ...] = ()
         self._phase_2: Phase2Record | None = None
         self.counterfactuals: Mapping[str, Any] | None = None
         self.aggregation: Mapping[str, Any] | None = None
@@ -87,14 +84,19 @@ class Experiment:
         journal = self._journal
         journal.enter(1)
         journal.emit("phase/1/started", EventType.PHASE, {"phase": 1, "state": "started"})
-        self.phase_1 = await self._alone.run()
+        phase_1 = await self._alone.run()
         journal.emit("phase/1/finished", EventType.PHASE, {"phase": 1, "state": "finished"})
         journal.enter(2)
         journal.emit("phase/2/started", EventType.PHASE, {"phase": 2, "state": "started"})
-        self._phase_2 = await self._group.run(self.phase_1)
+        self._phase_2 = await self._group.run(phase_1)
         journal.emit("phase/2/finished", EventType.PHASE, {"phase": 2, "state": "finished"})
         await self._analyse(self._phase_2)
         journal.complete()
+
+    @property
+    def phase_1(self) -> tuple[Phase1Record, ...]:
+        """What the agents did alone: those that have finished it, in the configuration's order."""
+        return self._alone.finished
 
     @property
     def phase_2(self) -> Phase2Record | PartialPhase2 | None:

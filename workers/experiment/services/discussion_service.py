@@ -79,8 +79,10 @@ class DiscussionService:
             rounds=self._config.phase2_rounds,
             group=self.format_group_composition(self._names, text),
             agenda="\n".join(
-                text.text("discussion.agenda_line", number=number, principle=text.principle(principle))
-                for number, principle in enumerate(history.agenda, start=1)
+                text.text(
+                    "discussion.agenda_line", number=principle.number, principle=text.principle(principle)
+                )
+                for principle in history.agenda
             ),
             history=said or text.text("discussion.history_empty"),
         )
@@ -226,7 +228,7 @@ class DiscussionService:
                 "discussion.line.proposal",
                 round=number,
                 name=name,
-                number=len(history.agenda),
+                number=statement.proposal.number,
                 principle=self._text.principle(statement.proposal),
             )
             history.add(EntryKind.AGENDA, number, told, agent=name)

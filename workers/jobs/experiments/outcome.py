@@ -98,6 +98,7 @@ def ending_of(
         experiment_id=str(run.experiment_id),
         name=run.config_file or run.name,
         lineage=_lineage(run),
+        earlier=run.earlier,
         started_at=run.started_at or datetime.now(UTC),
         finished_at=datetime.now(UTC),
     )

@@ -302,7 +302,7 @@ async def test_an_open_agenda_takes_what_a_statement_proposes_and_those_after_re
     assert history.agenda[4:] == (Principle.MAXIMIZING_MEDIAN,)
     assert [entry.kind for entry in history.entries][:2] == [EntryKind.STATEMENT, EntryKind.AGENDA]
     carol = next(call for call in group.models.calls if call.role == "Carol")
-    assert f"5. {group.text.principle(Principle.MAXIMIZING_MEDIAN)}" in carol.system
+    assert f"6. {group.text.principle(Principle.MAXIMIZING_MEDIAN)}" in carol.system
     assert "PROPOSAL: 5" in carol.user
     assert "6. " not in carol.user, "what is on the agenda is not offered again"
 
