@@ -30,26 +30,29 @@ NAMES = (
 )
 
 _YES = (
-    r"yes|yeah|yep|true|agreed|sí|si|de acuerdo|estoy de acuerdo|acepto|verdadero"
+    r"yes|y|yeah|yep|true|agreed?|ok|okay|sure|sí|si|de acuerdo|estoy de acuerdo|acepto|verdadero"
     r"|是的?|同意|愿意|赞成|好的?|可以|要|对"
 )
 _NO = (
-    r"no|nope|false|disagreed?|en desacuerdo|no estoy de acuerdo|no acepto|falso"
+    r"no|n|nope|no thanks|not (?:yet|now)|todavía no|aún no|ahora no|false|disagreed?"
+    r"|en desacuerdo|no estoy de acuerdo|no acepto|falso"
     r"|不同意|不愿意|不赞成|不可以|不是|不要|不行|不好|不对|不|否|没有|反对"
 )
 _SELF_EN = r"(?:i|we)(?: do)?"
 _NOW_EN = r"(?: to (?:the )?vot(?:e|ing))?(?: now)?"
 _NOW_ZH = r"(?:现在)?(?:投票|表决)?"
 _YES_SAID = re.compile(
-    rf"(?:{_YES}|{_SELF_EN} (?:agree|accept|confirm){_NOW_EN}|quiero votar"
-    rf"|我(?:们)?(?:同意|愿意|赞成){_NOW_ZH})"
+    rf"(?:{_YES}|i (?:do )?want to vote(?: now)?|let(?:'s| us) vote(?: now)?|sí,? quiero|quiero votar"
+    rf"|{_SELF_EN} (?:agree|accept|confirm){_NOW_EN}"
+    rf"|我(?:们)?(?:同意|愿意|赞成|想){_NOW_ZH}|(?:同意|愿意|赞成|可以|想){_NOW_ZH})"
 )
 _NO_SAID = re.compile(
     rf"(?:{_NO}|i (?:do not|don't) (?:agree|accept|want to vote){_NOW_EN}|i disagree|no quiero votar"
-    rf"|我(?:们)?不(?:同意|愿意|赞成|想){_NOW_ZH})"
+    rf"|(?:我(?:们)?)?(?:还)?不(?:同意|愿意|赞成|想){_NOW_ZH})"
 )
 _LABEL = re.compile(
-    r"\A(?:my )?(?:final )?(?:answer|vote|response|choice)(?: is)?\s*[:=]?\s*"
+    r"\A[{\"\s]*agree[\"\s]*[:=]\s*"
+    r"|\A(?:my )?(?:final )?(?:answer|vote|response|choice)(?: is)?\s*[:=]?\s*"
     r"|\A(?:mi )?(?:respuesta|voto)(?: es)?\s*[:=]?\s*"
     r"|\A(?:我的)?(?:回答|答案|选择)(?:是|为)?\s*[:=]?\s*"
 )
@@ -57,12 +60,12 @@ _PART = re.compile(r"[.,!;:()\n\"'=/]+| - ")
 #: Opens an answer that goes on: "yes, because …".
 _OPENING = re.compile(r"\A\s*([^.,!;:\n]+?)\s*(?:[.,!;:\n]| - | because | porque |因为)(.+)\Z", re.DOTALL)
 _AGAINST_YES = re.compile(
-    r"\b(?:no|not|never|disagree|refuse|decline|wait|but|however|false|0)\b"
+    r"\b(?:no|not|never|disagree|refuse|decline|wait|but|however|false)\b"
     r"|\b(?:pero|nunca|espera|desacuerdo|todavía|todavia|aún)\b"
     r"|n't\b|不|没|否|但|别|反对|等等"
 )
 _AGAINST_NO = re.compile(
-    r"\b(?:yes|yeah|true|agree|agreed|accept|confirm|but|however|1|sí|acepto|acuerdo|pero)\b"
+    r"\b(?:yes|yeah|true|agree|agreed|accept|confirm|but|however|sí|acepto|acuerdo|pero)\b"
     r"|同意|愿意|赞成|但"
 )
 _NEGATED_YES = re.compile(

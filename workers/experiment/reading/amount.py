@@ -9,7 +9,7 @@ from typing import Any
 from shared.schemas.experiment.terms import Language
 from workers.experiment.reading import json_answer, wording
 from workers.experiment.reading.mentions import mentions, without
-from workers.experiment.reading.numerals import numerals
+from workers.experiment.reading.numerals import Numeral, blanked, numerals
 from workers.experiment.reading.reader import UnreadableError
 from workers.experiment.reading.script import plain
 
@@ -45,10 +45,10 @@ _OTHER_MONEY = re.compile(
 _NOT_EXACT = re.compile(
     r"\b(?:more|higher|greater|less|lower|fewer) than\b|\b(?:above|below|over|under|up to|or so|anything)\b"
     r"|\b(?:más|mas|menos|mayor|menor) (?:de|que|a)\b|\b(?:encima|debajo|cualquier)\b"
-    r"|以上|以下|高于|低于|超过|左右"
+    r"|以上|以下|高于|低于|超过|左右|[<>~≈+]"
 )
 _EXACT_AFTER_ALL = re.compile(
-    r"\b(?:no|not) (?:more|higher|greater|less|lower|fewer) than\b"
+    r"[<>]=|<\s*>|\b(?:no|not) (?:more|higher|greater|less|lower|fewer) than\b"
     r"|\bno (?:más|mas|menos|mayor|menor) (?:de|que|a)\b|\bal menos\b|不(?:得)?(?:高于|低于|超过)"
 )
 _SETS = re.compile(
@@ -56,6 +56,12 @@ _SETS = re.compile(
     r"|\bset (?:it )?(?:at|to)\b"
     r"|\b(?:cantidad|monto|importe|mínimo|máximo|límite|restricción|diferencia|ingreso|al menos)\b"
     r"|金额|最低|差距|限制|约束|至少|至多|设定|设为"
+)
+
+
+#: What follows an amount that an answer begins with.
+_GOES_ON = re.compile(
+    r"\s*(?:[.,;:(\n-]|$|(?:is|seems|would|should|as|looks|sounds|es|sería|me parece|parece|como)\b|[是为作])"
 )
 
 
@@ -128,8 +134,7 @@ class AmountReader:
         found = list(numerals(rest, self._language))
         if not found:
             raise UnreadableError("use_digits_not_words" if _SPELT.search(rest) else "no_amount")
-        for number in reversed(found):
-            rest = f"{rest[: number.start]} {rest[number.end :]}"
+        rest = blanked(rest, found)
         values = {number.value for number in found}
         percent = [number.percent for number in found]
         if all(percent):
@@ -144,8 +149,10 @@ class AmountReader:
             raise UnreadableError("wrong_currency")
         if _NOT_EXACT.search(_EXACT_AFTER_ALL.sub(" ", rest)):
             raise UnreadableError("ambiguous_amount")
+        clause = wording.without_reasons(rest)
+        rest = clause if found[0].start < len(clause) else rest
         wording.meant(rest)
-        if not wording.idle(rest) and not _set_before(text, found[0].value, self._language):
+        if not wording.idle(rest) and not _is_set(rest, found[0]):
             raise UnreadableError("unclear")
         amount = values.pop()
         assert amount is not None
@@ -166,14 +173,9 @@ class AmountReader:
         return int(amount)
 
 
-def _set_before(text: str, value: Decimal | None, language: Language) -> bool:
-    """Whether words that choose or set an amount stand before it in its sentence, or it opens the answer."""
-    for number in numerals(text, language):
-        if number.value != value:
-            continue
-        before = text[: number.start]
-        if wording.idle(before) or wording.chosen_at(text, number.start):
-            return True
-        if _SETS.search(before[max(len(before) - 60, 0) :]):
-            return True
-    return False
+def _is_set(text: str, number: Numeral) -> bool:
+    """Whether the number is set, by the words before it, or is what the answer is about."""
+    before = text[: number.start]
+    if wording.chosen_at(text, number.start) or _SETS.search(before[-60:]):
+        return True
+    return wording.idle(before) and _GOES_ON.match(text, number.end) is not None

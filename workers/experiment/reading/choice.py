@@ -10,15 +10,14 @@ from workers.experiment.reading import certainty, json_answer, wording
 from workers.experiment.reading.amount import NAMES as AMOUNT_NAMES
 from workers.experiment.reading.amount import AmountReader
 from workers.experiment.reading.mentions import mentions, without
-from workers.experiment.reading.principle import NAMES as PRINCIPLE_NAMES
-from workers.experiment.reading.principle import PrincipleReader
+from workers.experiment.reading.principle import OTHER_NAMES, PrincipleReader
 from workers.experiment.reading.reader import UnreadableError
 from workers.experiment.reading.script import plain
 from workers.experiment.records import Choice
 
 _CERTAINTY = {"type": "string", "enum": [level.value for level in Certainty]}
 #: "answer" may hold either of the two: here each is asked for under its own name.
-_AMOUNT_NAMES = tuple(name for name in AMOUNT_NAMES if name not in PRINCIPLE_NAMES)
+_AMOUNT_NAMES = tuple(name for name in AMOUNT_NAMES if name not in OTHER_NAMES)
 
 
 class BallotReader:
@@ -44,9 +43,8 @@ class BallotReader:
             UnreadableError: see :meth:`PrincipleReader.read`.
         """
         answer = json_answer.find(text)
-        principle = answer.one(PRINCIPLE_NAMES, self._principle.value, "multiple_principles")
+        principle = self._principle.within(answer)
         if principle is not None:
-            self._principle.agrees(principle, plain(answer.rest))
             return principle, _certainty(answer)
         rest, sure = certainty.split(plain(text))
         return self._principle.plain(rest), sure
@@ -97,10 +95,9 @@ class ChoiceReader:
                 :meth:`AmountReader.read`.
         """
         answer = json_answer.find(text)
-        principle = answer.one(PRINCIPLE_NAMES, self._principle.value, "multiple_principles")
+        principle = self._principle.within(answer)
         if principle is None:
             return self._plain(plain(text))
-        self._principle.agrees(principle, plain(answer.rest))
         if not principle.constrained:
             return Choice(principle), _certainty(answer)
         given = json_answer.JsonAnswer(answer.objects, "").values(_AMOUNT_NAMES)

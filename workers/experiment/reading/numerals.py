@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -108,6 +108,13 @@ def numerals(text: str, language: Language) -> Iterator[Numeral]:
             and value is not None
         )
         yield Numeral(match.start(), end, value, bare=bare, percent=bool(match["percent"] or match["share"]))
+
+
+def blanked(text: str, numbers: Iterable[Numeral]) -> str:
+    """``text`` with blanks in the numbers' places."""
+    for number in numbers:
+        text = text[: number.start] + " " * (number.end - number.start) + text[number.end :]
+    return text
 
 
 def _value(match: re.Match[str], language: Language) -> Decimal | None:

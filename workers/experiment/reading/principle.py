@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Language, Principle
 from workers.experiment.reading import json_answer, wording
 from workers.experiment.reading.mentions import letter, mentions, number_word, without
-from workers.experiment.reading.numerals import Numeral, numerals
+from workers.experiment.reading.numerals import Numeral, blanked, numerals
 from workers.experiment.reading.reader import UnreadableError
 from workers.experiment.reading.script import plain
 
@@ -20,6 +20,9 @@ NAMES = (
     "原则",
     "principle_number",
     "principle_id",
+)
+#: Under which they may give it, or something else.
+OTHER_NAMES = (
     "choice",
     "vote",
     "answer",
@@ -82,10 +85,24 @@ class PrincipleReader:
                 ``reported``, ``too_long`` or ``unclear``.
         """
         answer = json_answer.find(text)
+        found = self.within(answer)
+        return self.plain(plain(text)) if found is None else found
+
+    def within(self, answer: json_answer.JsonAnswer) -> Principle | None:
+        """The principle that the objects of an answer choose; ``None`` when none of them is about that.
+
+        Raises:
+            UnreadableError: see :meth:`read`; ``multiple_principles`` also when the text around chooses
+                another one.
+        """
         found = answer.one(NAMES, self.value, "multiple_principles")
-        if found is None:
-            return self.plain(plain(text))
-        self.agrees(found, plain(answer.rest))
+        others = answer.values(OTHER_NAMES)
+        if found is None and others:
+            found = answer.one(OTHER_NAMES, self.value, "multiple_principles")
+        elif found is not None and any(self._differs(found, value) for value in others):
+            raise UnreadableError("multiple_principles")
+        if found is not None:
+            self._agrees(found, plain(answer.rest))
         return found
 
     def value(self, value: Any) -> Principle:
@@ -102,6 +119,11 @@ class PrincipleReader:
             raise UnreadableError("number_out_of_range", numbers=self._allowed())
         if isinstance(value, str):
             return self.plain(plain(value))
+        if isinstance(value, Mapping):
+            parts = json_answer.JsonAnswer((value,), "")
+            found = parts.one(("number", "id", "principle"), self.value, "multiple_principles")
+            if found is not None:
+                return found
         raise UnreadableError("unclear")
 
     def plain(self, text: str) -> Principle:
@@ -121,11 +143,14 @@ class PrincipleReader:
         named = {mention.number for mention in found} | {int(number.value or 0) for number in bare}
         if len(named) > 1:
             raise UnreadableError("multiple_principles")
-        wording.meant(rest)
         if not named:
+            wording.meant(rest)
             raise self._nothing(others)
-        for number in others:
-            rest = rest[: number.start] + " " * (number.end - number.start) + rest[number.end :]
+        rest = blanked(rest, others)
+        first = min([mention.start for mention in found] + [number.start for number in bare])
+        clause = wording.without_reasons(rest)
+        rest = clause if first < len(clause) else rest
+        wording.meant(rest)
         principle = self._numbered(named.pop())
         if _contradicts(principle, rest):
             raise UnreadableError("unclear")
@@ -136,7 +161,13 @@ class PrincipleReader:
             raise UnreadableError("unclear")
         return principle
 
-    def agrees(self, principle: Principle, around: str) -> None:
+    def _differs(self, principle: Principle, value: Any) -> bool:
+        try:
+            return self.value(value) is not principle
+        except UnreadableError:
+            return False
+
+    def _agrees(self, principle: Principle, around: str) -> None:
         """Refuse text around a JSON answer that chooses another principle.
 
         Raises:

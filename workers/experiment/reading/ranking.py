@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Certainty, Principle
 from workers.experiment.reading import certainty, json_answer, wording
-from workers.experiment.reading.mentions import mentions
+from workers.experiment.reading.mentions import mentions, number_word
 from workers.experiment.reading.principle import PrincipleReader
 from workers.experiment.reading.reader import UnreadableError
 from workers.experiment.reading.script import plain
@@ -33,7 +33,7 @@ _RANK_NAMES = ("rank", "position", "place", "posición", "puesto", "rango", "名
 _ITEM_NAMES = ("principle", "principio", "原则", "id", "name", "number")
 
 _FORM = re.compile(r"[,>;\n→]| - (?=\S)")
-_COUNTED = re.compile(r"\A(\d)\s*[.):]\s*(?=\S)")
+_COUNTED = re.compile(r"\A(?:(\d)\s*[.):]|([^\W\d_]+)\s*:)\s*(?=\S)")
 _NUMBERS = re.compile(r"\d(?:(?:\s*[,>;→-]\s*|\s+)\d)+")
 _LABEL = re.compile(
     r"\A(?:my |mi |我的)?(?:final )?"
@@ -118,6 +118,15 @@ class RankingReader:
 
     def _plain(self, text: str) -> tuple[Principle, ...]:
         lines = [line.strip() for line in wording.short(text).splitlines()]
+        orders = [_NUMBERS.fullmatch(_LABEL.sub("", line).strip(" .\"'[]()")) for line in lines]
+        whole = [
+            match.group()
+            for match in orders
+            if match is not None and len(re.findall(r"\d", match.group())) == 4
+        ]
+        if len(whole) == 1:
+            # Numbers on a line of their own are the order, whatever is said about it on others.
+            return _strict([self._principle.value(int(digit)) for digit in re.findall(r"\d", whole[0])])
         text = "\n".join(line for line in lines if line and not line.endswith(":")).strip(" .\"'[]()")
         text = _LABEL.sub("", text).strip(" .\"'[]()")
         if _NUMBERS.fullmatch(text):
@@ -125,12 +134,16 @@ class RankingReader:
         parts = [part.strip() for part in _FORM.split(text) if part.strip()]
         counted = [_COUNTED.match(part) for part in parts]
         if parts and all(counted):
-            if [int(match.group(1)) for match in counted if match] != list(range(1, len(parts) + 1)):
+            if [_place(match) for match in counted if match] != list(range(1, len(parts) + 1)):
                 raise UnreadableError("ranking_unclear")
             parts = [_COUNTED.sub("", part) for part in parts]
         if len(parts) < 2:
             raise UnreadableError("ranking_unclear")
         return _strict([self._principle.plain(part) for part in parts])
+
+
+def _place(match: re.Match[str]) -> int | None:
+    return int(match.group(1)) if match.group(1) else number_word(match.group(2).removeprefix("第"))
 
 
 def _entry(entry: Mapping[str, Any]) -> tuple[Any, Any]:

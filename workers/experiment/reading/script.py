@@ -10,7 +10,7 @@ _THOUGHT_TAG = re.compile(r"[<◁](/?)(?:think|thinking|thought|reasoning|reflec
 
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[-*•–][ \t]+", re.MULTILINE)
-_DECORATION = str.maketrans("", "", "*`~#_")
+_DECORATION = str.maketrans("", "", "*`#_")
 
 #: Signs of other scripts for those that numbers and sentences are read by.
 _SIGNS = {

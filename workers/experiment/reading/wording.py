@@ -27,30 +27,38 @@ _IDIOM = re.compile(
 _NEGATION = re.compile(
     r"""\b(?:not|never|no|none|nor|neither|without|nothing|cannot|unable|except|instead|rather\ than)\b
     |\b(?:against|reject|rejects|rejected|refuse|abstain|oppose)\b
-    |n't\b|\b(?:dont|wont|cant|doesnt|wouldnt)\b
+    |~~|n't\b|\b(?:dont|wont|cant|doesnt|wouldnt)\b
     |\b(?:nunca|jamás|jamas|ni|ninguno|ninguna|ningún|nada|sin|tampoco|excepto|salvo|contra)\b
-    |\b(?:rechazo|abstengo|opongo)\b|\ben\ (?:lugar|vez)\ de\b
-    |不|没|非(?!常)|否|别|勿|反对|拒绝|弃权|除了|而是|并未|无法""",
+    |\b(?:avoid|remove|removed|removing|drop|dropped|dropping|eliminate)\b
+    |\b(?:worst(?![\ -]off)|mistake|wrong|hate|dislike)\b
+    |\b(?:least|less)\ (?:preferred|favou?rite|liked|attractive)\b
+    |\b(?:rechazo|abstengo|opongo|evitar|quitar|eliminar|peor|error|odio)\b|\ben\ (?:lugar|vez)\ de\b
+    |不|没|非(?!常)|否|别|勿|反对|拒绝|弃权|除了|而是|并未|无法|避免|排除|最差|错误|讨厌""",
     re.VERBOSE,
 )
 _HEDGE = re.compile(
     r"""\b(?:if|unless|maybe|perhaps|possibly|either|or|versus|vs|undecided|between)\b
-    |\b(?:would\ have|depends|depending|might|could|assuming|suppose|supposing)\b
+    |\b(?:as\ long\ as|provided|only\ when|would\ have)\b
+    |\b(?:depends|depending|might|could|assuming|suppose|supposing)\b
     |\b(?:si|quizá|quizás|quiza|quizas|acaso|tal\ vez|a\ menos|o|u|entre)\b
-    |\b(?:depende|podría|podria|hubiera|habría|suponiendo)\b
-    |如果|假如|假设|若|除非|或|也许|可能|还是|取决|要么|之间""",
+    |\b(?:siempre\ que|con\ tal|depende|podría|podria|hubiera|habría|suponiendo)\b
+    |如果|假如|假设|若|只要|除非|或|也许|可能|还是|取决|要么|之间""",
     re.VERBOSE,
 )
 _REPORT = re.compile(
     r"""\b(?:he|she|they|others|everyone|everybody|someone|somebody)\b
     |\b(?:wants|wanted|says|said|prefers|preferred|proposes|proposed|suggests|suggested)\b
+    |\b(?:was|were|had|used\ to|last\ round|previously|earlier)\b
     |\b(?:chose|chosen|voted|votes|picked|believes|supports|supported|agreed)\b
     |\b(?:él|ella|ellos|ellas|otros|otras|todos|todas|alguien)\b
     |\b(?:quiere|quieren|dice|dijo|dicen|prefiere|prefieren|propone|propuso|sugiere)\b
-    |\b(?:eligió|votó|apoya|apoyan)\b
-    |他|她|别人|其他人|大家|有人|提议|建议|说过""",
+    |\b(?:eligió|votó|apoya|apoyan|era|fue|antes|anterior)\b
+    |之前|上一?轮|原来|他|她|别人|其他人|大家|有人|提议|建议|说过""",
     re.VERBOSE,
 )
+#: After it come reasons, which may say what is wrong with everything else.
+_REASON = re.compile(r"\b(?:because|since|porque|ya que|puesto que)\b|因为|由于")
+_BUT = re.compile(r"\b(?:but|however|although|though|pero|aunque)\b|但|然而|不过")
 _QUESTION = re.compile(r"[?¿]")
 
 #: What an agent says before its own choice.
@@ -115,6 +123,14 @@ def short(text: str) -> str:
     if len(text) > LONGEST_PLAIN:
         raise UnreadableError("too_long")
     return text
+
+
+def without_reasons(text: str) -> str:
+    """``text`` up to where its reasons begin; all of it when they are taken back by a "but"."""
+    reasons = _REASON.search(text)
+    if reasons is None or _BUT.search(text, reasons.end()):
+        return text
+    return text[: reasons.start()]
 
 
 def meant(text: str) -> None:

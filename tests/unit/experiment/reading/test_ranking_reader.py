@@ -51,6 +51,8 @@ ORDER = tuple(FOUR_PRINCIPLES[number - 1] for number in (3, 1, 2, 4))
         ("3 1 2 4", None),
         ("3,1,2,4", None),
         ("3 > 1 > 2 > 4", None),
+        ("First: principle 3\nSecond: principle 1\nThird: principle 2\nFourth: principle 4", None),
+        ("Ranking: 3, 1, 2, 4\nPrinciple 3 is the fairest, and 4 is not fair at all.", None),
         ("3-1-2-4", None),
         ("My ranking: 3, 1, 2, 4", None),
         ("3, 1, 2, 4\nCertainty: very sure", Certainty.VERY_SURE),
@@ -90,6 +92,12 @@ def test_an_order_is_read(answer: str, certainty: Certainty | None) -> None:
         ("2. Principle 3\n1. Principle 1\n3. Principle 2\n4. Principle 4", "ranking_unclear", None),
         ("3 = 1 > 2 > 4", "multiple_principles", None),
         ("3124", "ranking_unclear", None),
+        ("3, 1, 2, 4\n1, 3, 2, 4", "ranking_duplicate", "1, 2, 3, 4"),
+        (
+            "Second: principle 3\nFirst: principle 1\nThird: principle 2\nFourth: principle 4",
+            "ranking_unclear",
+            None,
+        ),
         ("$3,124", "amount_not_principle", None),
     ],
 )
