@@ -31,6 +31,7 @@ from shared.jobs.writer import EventWriter
 from shared.redis_client import connect
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
+from workers.experiment.languages.manager import check_catalogues
 from workers.jobs.chat import ChatHandler
 from workers.jobs.experiments.handler import ExperimentHandler
 from workers.jobs.experiments.step_writer import StepWriter
@@ -106,6 +107,8 @@ class Runtime:
 
     async def _start(self) -> None:
         settings = self._settings
+        # A text that a language lacks is told now, and not by the first experiment.
+        check_catalogues()
         worker = f"{socket.gethostname()}:{os.getpid()}"
         redis = connect(settings.redis_url, settings.redis_timeout)
         # The writer and the renewal each have a connection that nothing else can hold up.

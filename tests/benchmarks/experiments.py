@@ -208,7 +208,7 @@ def _steps(stack: Stack, ident: str) -> Iterator[dict[str, Any]]:
     try:
         connection.request(
             "GET",
-            f"/api/experiments/{ident}/transcript?format=jsonl",
+            f"/api/experiments/{ident}/transcript?format=jsonl&include_memory_updates=true",
             headers={"Authorization": f"Bearer {stack.key}"},
         )
         for line in connection.getresponse().read().splitlines():

@@ -57,7 +57,7 @@ class RunSteps:
     Args:
         identity: whose steps.
         told: the keys of the events that earlier attempts told.
-        changed: called when there is something to be written.
+        changed: called when there is something to be written, and with whether somebody waits for it.
         on_fenced: called when another attempt holds the job.
         cost: what the run has cost so far, in the currency of the connections' prices.
     """
@@ -67,7 +67,7 @@ class RunSteps:
         identity: RunIdentity,
         *,
         told: set[str],
-        changed: Callable[[RunSteps], None],
+        changed: Callable[[RunSteps, bool], None],
         on_fenced: Callable[[], None],
         cost: Callable[[], float | None],
     ) -> None:
@@ -111,12 +111,12 @@ class RunSteps:
                 "data": event.data,
             }
         )
-        self._changed(self)
+        self._changed(self, False)
 
     def stand(self, standing: Standing) -> None:
         """How far the run is now."""
         self._batch.standing = {**self.identity.columns, **asdict(standing), "cost": self._cost()}
-        self._changed(self)
+        self._changed(self, False)
 
     async def flush(self) -> None:
         """Return when everything that was handed over is stored.
@@ -128,7 +128,7 @@ class RunSteps:
             raise self._failure
         future = asyncio.get_running_loop().create_future()
         self._batch.waiting.append(future)
-        self._changed(self)
+        self._changed(self, True)
         await future
 
     def take(self) -> Batch:
@@ -150,7 +150,7 @@ class RunSteps:
 
     def _put(self, step: StepRecord, row: dict[str, Any]) -> None:
         self._batch.steps[step.key.path] = {**self.identity.columns, **row}
-        self._changed(self)
+        self._changed(self, False)
 
 
 def _intent(step: StepRecord) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from shared.jobs.experiment_channel import channel
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
 from shared.jobs import experiment_end
+from shared.jobs.experiment_channel import channel
 from shared.jobs.job import Job
 from shared.jobs.statements import as_json
 from workers.jobs.commit import may_be_tried_again
@@ -31,6 +32,9 @@ _WRITE_STEPS = text((_SQL / "write_steps.sql").read_text())
 _WRITE_EVENTS = text((_SQL / "write_events.sql").read_text())
 _WRITE_STANDING = text((_SQL / "write_standing.sql").read_text())
 
+#: Seconds that what nobody waits for may wait itself: an answer is mostly followed by the next question, and
+#: the two are one commit on the way of the run instead of two.
+LINGER = 0.02
 #: Seconds: the first wait for a Postgres that is away, and the longest.
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
@@ -50,6 +54,8 @@ class StepWriter:
         #: In the order in which they came to have something, for fairness and for the same order of locks.
         self._waiting: dict[RunSteps, None] = {}
         self._something = asyncio.Event()
+        #: Somebody waits for what is to be written.
+        self._urgent = asyncio.Event()
         self._announcing: set[asyncio.Task[None]] = set()
 
     def open(
@@ -67,7 +73,11 @@ class StepWriter:
         """Write, for as long as the process lives."""
         while True:
             await self._something.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    await self._urgent.wait()
             self._something.clear()
+            self._urgent.clear()
             batches = [run.take() for run in self._waiting]
             self._waiting.clear()
             await self._write(batches)
@@ -78,9 +88,11 @@ class StepWriter:
         self._announcing.add(task)
         task.add_done_callback(self._announcing.discard)
 
-    def _changed(self, run: RunSteps) -> None:
+    def _changed(self, run: RunSteps, urgent: bool) -> None:
         self._waiting[run] = None
         self._something.set()
+        if urgent:
+            self._urgent.set()
 
     async def _write(self, batches: Sequence[Batch]) -> None:
         """Write until it is written; what Postgres refuses is refused to its own run only."""
