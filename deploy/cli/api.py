@@ -107,13 +107,13 @@ class Api:
             content = response.read()
         return json.loads(content) if content else None
 
-    def fetch(self, path: str) -> bytes:
-        """The bytes that a GET answers.
+    def fetch(self, path: str, *, timeout: float = _TIMEOUT) -> bytes:
+        """The bytes that a GET answers; ``timeout`` is the longest silence.
 
         Raises:
             ApiError: it was refused, or nobody answered.
         """
-        with self._open("GET", path, None, {"Accept": "*/*"}, _TIMEOUT) as response:
+        with self._open("GET", path, None, {"Accept": "*/*"}, timeout) as response:
             content: bytes = response.read()
         return content
 

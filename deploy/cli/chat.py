@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from deploy.cli.data_dir import DataDirOption, chosen
 from deploy.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    from deploy.cli.api import Api
 
 
 def chat(
@@ -48,13 +44,14 @@ def chat(
     When no stack runs on this machine and PARLEY_URL names none, the embedded one is started in the
     background first; `parley down` stops it.
     """
+    from deploy.cli.starting import open_or_start
     from deploy.cli.turn import Turn, send, stream
 
     if message is None and not sys.stdin.isatty():
         message = sys.stdin.read()
     if message is not None and not message.strip():
         raise typer.BadParameter("say something: the message is blank", param_hint="MESSAGE")
-    api = _gateway(data_dir)
+    api = open_or_start(chosen(data_dir))
     settings: dict[str, Any] = {}
     if persona:
         settings["persona_id"] = api.find("/api/personas", persona, "persona")["id"]
@@ -81,30 +78,3 @@ def chat(
             code = run(turn, said, as_json=as_json)
             if code not in (ExitCode.OK, ExitCode.INTERRUPTED, ExitCode.FAILED):
                 raise typer.Exit(code)
-
-
-def _gateway(data_dir: Path | None) -> Api:
-    """The gateway to talk to; the embedded stack is started when there is none."""
-    from deploy.cli.access import named_gateway, open_api
-    from deploy.local.state import running_stack
-
-    data = chosen(data_dir)
-    if named_gateway() is None and running_stack(data) is None:
-        import os
-
-        from deploy.cli.program import command
-        from deploy.cli.progress import StartDisplay
-        from deploy.local import detached
-        from deploy.local.options import StackOptions
-
-        with StartDisplay() as display:
-            display.console.print("No Parley runs here yet: starting it.", markup=False)
-            detached.start(StackOptions(data_dir=data.root, any_port=True), os.environ, display)
-            display.finish()
-            display.console.print(
-                f"Parley runs in the background. Its data lies in {data.root}. "
-                f"Stop it with: {command('down', data)}\n",
-                markup=False,
-                soft_wrap=True,
-            )
-    return open_api(data)

@@ -1,0 +1,243 @@
+"""``parley experiment cancel``, ``resume``, ``fork`` and ``replay``."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli.data_dir import DataDirOption, chosen
+from deploy.cli.experiment.options import (
+    EXIT_STATUS,
+    DetachOption,
+    EventsAsJsonOption,
+    ExperimentArgument,
+    NameOption,
+)
+from deploy.cli.users import JsonOption
+from deploy.exit_codes import ExitCode
+
+
+def cancel(
+    experiment: ExperimentArgument, as_json: JsonOption = False, data_dir: DataDirOption = None
+) -> None:
+    """Cancel a run; its steps are kept, and it can be resumed. One that has ended stays as it is."""
+    from deploy.cli.access import open_api
+    from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
+
+    api = open_api(chosen(data_dir))
+    answer = api.call("POST", experiment_path(chosen_experiment(api, experiment), "cancel"))
+    typer.echo(json.dumps(answer, indent=2) if as_json else answer["message"])
+
+
+def resume(
+    experiment: ExperimentArgument,
+    budget_tokens: Annotated[
+        str | None, typer.Option(help="New limit of tokens, in both directions; none: no limit.")
+    ] = None,
+    budget_calls: Annotated[str | None, typer.Option(help="New limit of calls to models; or none.")] = None,
+    budget_seconds: Annotated[str | None, typer.Option(help="New limit of seconds; or none.")] = None,
+    detach: DetachOption = False,
+    as_json: EventsAsJsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Let a failed or cancelled run go on from its last step, and follow it; nothing recorded runs again.
+
+    Limits are of the whole run, what was used before included; those that are not given stay.
+    """
+    from deploy.cli.access import open_api
+    from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
+    from deploy.cli.experiment.events import RunEvents
+    from deploy.cli.experiment.following import follow_to_the_end
+    from deploy.cli.experiment.running import invalid_is_usage
+    from deploy.cli.experiment.screens import FollowedRun
+
+    given = {"tokens": budget_tokens, "calls": budget_calls, "seconds": budget_seconds}
+    budget = {name: _limit(name, text) for name, text in given.items() if text is not None}
+    data = chosen(data_dir)
+    api = open_api(data)
+    run = FollowedRun(chosen_experiment(api, experiment))
+    last_id: str | None = None
+    if not detach and not api.get(experiment_path(run.id))["active"]:
+        # What happened before is known, and is not told again.
+        before = RunEvents(api, run.id)
+        for event in before:
+            run.take(event)
+        last_id = before.last_id
+    with invalid_is_usage():
+        api.call("POST", experiment_path(run.id, "resume"), {"budget": budget} if budget else {})
+    run.last_event = None
+    if detach:
+        _say_accepted(run, as_json=as_json)
+        return
+    follow_to_the_end(api, data, [run], as_json=as_json, last_id=last_id)
+
+
+def fork(
+    experiment: ExperimentArgument,
+    round: Annotated[
+        int, typer.Option(min=1, max=1000, help="The first round of the group with the changes.")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A key of the configuration and its new value (YAML), as phase2_rounds=8, "
+            "phase2_settings.two_stage_max_retries=1 or agents.Ana.temperature=0.2; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    changes: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file of keys and new values; --set comes after it.",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            show_default=False,
+        ),
+    ] = None,
+    name: NameOption = None,
+    connection: Annotated[
+        str | None,
+        typer.Option(help="Name or id of the connection that answers for every role.", show_default=False),
+    ] = None,
+    detach: DetachOption = False,
+    as_json: EventsAsJsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Begin a new run that has everything before a round in common with another, and follow it."""
+    from deploy.cli.access import open_api
+    from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
+    from deploy.cli.experiment.following import follow_to_the_end
+    from deploy.cli.experiment.running import invalid_is_usage
+    from deploy.cli.experiment.screens import FollowedRun
+
+    body: dict[str, Any] = {"round": round, "changes": _changes(changes, set_ or [])}
+    if name is not None:
+        body["name"] = name
+    if connection is not None:
+        body["connection"] = connection
+    data = chosen(data_dir)
+    api = open_api(data)
+    path = experiment_path(chosen_experiment(api, experiment), "fork")
+    with invalid_is_usage():
+        accepted = api.call("POST", path, body, headers={"Idempotency-Key": str(uuid.uuid4())})
+    run = FollowedRun(accepted["experiment_id"])
+    if detach:
+        _say_accepted(run, as_json=as_json)
+        return
+    follow_to_the_end(api, data, [run], as_json=as_json, compact=True)
+
+
+def replay(
+    experiment: ExperimentArgument,
+    name: NameOption = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Run a finished experiment again from its recorded answers, without a call to a model.
+
+    Tells whether the digest of the result is the same.
+
+    Exit status: 0 it is the same; 1 it differs, or the replay failed.
+    """
+    from deploy.cli.access import open_api
+    from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
+    from deploy.cli.experiment.events import RunEvents
+
+    api = open_api(chosen(data_dir))
+    source = chosen_experiment(api, experiment)
+    accepted = api.call(
+        "POST",
+        experiment_path(source, "replay"),
+        {} if name is None else {"name": name},
+        headers={"Idempotency-Key": str(uuid.uuid4())},
+    )
+    events = RunEvents(api, accepted["experiment_id"])
+    for _ in events:
+        pass
+    replayed = events.experiment
+    assert replayed is not None
+    expected = api.get(experiment_path(source))["result_hash"]
+    if as_json:
+        fields = ("id", "source_id", "status", "matches_source", "result_hash", "calls", "seconds", "error")
+        shown = {name: replayed[name] for name in fields}
+        typer.echo(json.dumps({**shown, "source_result_hash": expected}, indent=2))
+    elif replayed["matches_source"]:
+        typer.echo(f"The same: {replayed['result_hash']} ({replayed['id']})")
+    elif replayed["status"] == "succeeded":
+        typer.echo(f"Different: {replayed['result_hash']}, and the source has {expected} ({replayed['id']})")
+    else:
+        error = replayed["error"] or {}
+        typer.echo(
+            f"The replay {replayed['id']} {replayed['status']}: {error.get('message') or 'no reason given'}"
+        )
+    if not replayed["matches_source"]:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+for _command in (resume, fork):
+    _command.__doc__ = f"{(_command.__doc__ or '').rstrip()}\n\n    {EXIT_STATUS}\n    "
+
+
+def _say_accepted(run: Any, *, as_json: bool) -> None:
+    from deploy.cli.experiment.screens import JsonScreen
+
+    if as_json:
+        JsonScreen.outcome([run], ExitCode.OK)
+    else:
+        typer.echo(run.id)
+
+
+def _limit(name: str, text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise typer.BadParameter(
+            f"{text!r} is neither a whole number from 1 nor none", param_hint=f"--budget-{name}"
+        )
+    return int(text)
+
+
+def _changes(file: Path | None, given: list[str]) -> dict[str, Any]:
+    """The changes of a file, and those of ``--set`` over them.
+
+    Raises:
+        typer.BadParameter: one cannot be read, or there are none.
+    """
+    from shared.errors import ValidationError
+    from shared.schemas.yaml_document import read_yaml
+
+    changes: dict[str, Any] = {}
+    if file is not None:
+        try:
+            read = read_yaml(file.read_bytes())
+        except ValidationError as error:
+            raise typer.BadParameter(f"{file}: {error.detail}", param_hint="--changes") from None
+        except OSError as error:
+            raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="--changes") from None
+        if not isinstance(read, dict):
+            raise typer.BadParameter(f"{file} must be a mapping of keys", param_hint="--changes")
+        changes = read
+    for one in given:
+        key, equals, text = one.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise typer.BadParameter(f"{one!r} must be KEY=VALUE", param_hint="--set")
+        try:
+            value = None if not text.strip() else read_yaml(text.encode())
+        except ValidationError as error:
+            raise typer.BadParameter(f"{one!r}: {error.detail}", param_hint="--set") from None
+        section = changes
+        for part in parts[:-1]:
+            inner = section.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise typer.BadParameter(f"{one!r}: {part} is no section here", param_hint="--set")
+            section = inner
+        section[parts[-1]] = value
+    return changes

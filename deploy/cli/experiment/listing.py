@@ -1,0 +1,146 @@
+"""``parley experiment list`` and ``show``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli.data_dir import DataDirOption, chosen
+from deploy.cli.experiment.options import ExperimentArgument
+from deploy.cli.users import JsonOption
+
+
+def list_experiments(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="The newest so many.")] = 20,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """List your experiments, newest first."""
+    from deploy.cli.access import open_api
+
+    api = open_api(chosen(data_dir))
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while len(items) < limit:
+        wanted = min(limit - len(items), 200)
+        page = api.get("/api/experiments", limit=wanted, **({"cursor": cursor} if cursor else {}))
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    if as_json:
+        typer.echo(json.dumps(items, indent=2))
+        return
+    if not items:
+        typer.echo("There are no experiments yet; parley experiment init writes an example to begin with.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from deploy.cli.experiment.printable import one_line
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("id", "name", "status", "where", "calls", "tokens", "seed", "begun"):
+        right = title in ("calls", "tokens", "seed")
+        table.add_column(
+            title,
+            justify="right" if right else "left",
+            no_wrap=True,
+            overflow="ellipsis" if title == "name" else "fold",
+        )
+    for item in items:
+        cells = (
+            item["id"][:8],
+            one_line(item["name"], 40) + ("" if item["kind"] == "run" else f" [{item['kind']}]"),
+            item["status"],
+            where(item),
+            str(item["calls"]),
+            f"{item['tokens']:,}",
+            str(item["seed"]),
+            str(item["created_at"])[:16].replace("T", " "),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    console = Console(highlight=False, markup=False)
+    # Where nobody looks, nothing is cut to a width that nobody has.
+    console.print(table, width=None if console.is_terminal else 200)
+
+
+def where(item: dict[str, Any]) -> str:
+    """How far a run is, in a few words."""
+    if item["status"] == "succeeded":
+        return f"done, round {item['round']}" if item["round"] else "done"
+    if not item["phase"]:
+        return "not begun"
+    place = f"phase {item['phase']}" + (f", round {item['round']}" if item["phase"] == 2 else "")
+    return f"{place}, {item['progress']:.0%}"
+
+
+def show(experiment: ExperimentArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show one experiment: how far it is, what it used, its models, and its attempts."""
+    from deploy.cli.access import open_api
+    from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
+    from deploy.cli.experiment.printable import printable
+
+    api = open_api(chosen(data_dir))
+    found = api.get(experiment_path(chosen_experiment(api, experiment)))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for title, words in _rows(found):
+        typer.echo(f"{title:<12} {printable(words)}")
+
+
+def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    from deploy.cli.experiment.telling import seconds_words
+
+    yield "id", found["id"]
+    yield "name", found["name"]
+    if found["kind"] != "run":
+        at = f" from round {found['fork_round']}" if found["kind"] == "fork" else ""
+        yield "kind", f"{found['kind']} of {found['source_id']}{at}"
+    status = found["status"]
+    if found["queue_position"]:
+        status += f" (place {found['queue_position']} in the queue)"
+    yield "status", f"{status}; {where(found)}"
+    if found["error"]:
+        yield "error", f"{found['error'].get('message')} ({found['error'].get('code')})"
+    elif found["last_failure"]:
+        yield "failure", f"{found['last_failure'].get('message')} (an attempt; {found['failures']} so far)"
+    left = "" if found["seconds_left"] is None else f", about {seconds_words(found['seconds_left'])} left"
+    yield "time", f"{seconds_words(found['seconds'])}{left}"
+    yield (
+        "calls",
+        f"{found['calls']} ({found['reasked']} asked again), {found['input_tokens']:,} + "
+        f"{found['output_tokens']:,} tokens",
+    )
+    if found["cost"] is not None:
+        yield "cost", f"{found['cost']:.4f}"
+    if found["degraded"]:
+        yield "degraded", f"{found['degraded']} services failed and were done without"
+    yield "profile", found["profile"]
+    yield "seed", str(found["seed"])
+    models = found["models"]
+    for agent, model in models.get("agents", {}).items():
+        yield "model", f"{agent}: {_model(model)}"
+    if models.get("utility"):
+        yield "model", f"utility agent: {_model(models['utility'])}"
+    for attempt in found["attempts"]:
+        yield "attempt", _attempt(attempt)
+    yield "config", f"SHA-256 {found['config_hash']}"
+    if found["result_hash"]:
+        yield "result", f"SHA-256 {found['result_hash']}"
+    if found["matches_source"] is not None:
+        yield "digest", "the same as the source's" if found["matches_source"] else "not the source's"
+
+
+def _model(model: dict[str, Any]) -> str:
+    return f"{model['model']} over {model['connection_name']}"
+
+
+def _attempt(attempt: dict[str, Any]) -> str:
+    shown = (attempt.get(key) for key in ("attempt", "worker", "started_at", "finished_at", "outcome"))
+    return " · ".join(str(value) for value in shown if value is not None)

@@ -1,0 +1,61 @@
+"""Arguments and options that several commands of ``parley experiment`` have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+#: Which experiment is meant.
+ExperimentArgument: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="Id of an experiment, or how it begins (4 characters or more that only one of your recent "
+        "ones begins with).",
+        show_default=False,
+    ),
+]
+
+#: A configuration file that is read; ``-`` for standard input.
+ConfigArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A configuration (YAML); - reads standard input.",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        allow_dash=True,
+        show_default=False,
+    ),
+]
+
+#: Where something is written instead of to standard output.
+OutputOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="File to write; by default to standard output.", show_default=False),
+]
+
+#: ``--detach``.
+DetachOption: TypeAlias = Annotated[
+    bool, typer.Option("--detach", "-d", help="Do not follow the run: print its id and return.")
+]
+
+#: ``--json`` of a command that follows a run.
+EventsAsJsonOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--json", help="For programs: a line of JSON for every event; the last is the outcome."),
+]
+
+#: ``--name``.
+NameOption: TypeAlias = Annotated[
+    str | None, typer.Option(help="What the new run is called.", show_default=False)
+]
+
+#: What the exit status of a command that waits for a run tells.
+EXIT_STATUS = (
+    "Exit status: 0 the run came to its end; 1 it failed or was cancelled; 2 wrong usage, or a configuration "
+    "that is not valid; 130 Ctrl-C (the run goes on)."
+)
