@@ -147,6 +147,7 @@ class ExperimentHandler:
             permits=parts.permits,
             lease=job.lease,
             confirm=attempt.confirm,
+            growth=run.config.phase2_settings.retry_backoff_factor,
             found=notes_of(recorded.steps.values()),
         )
         before = sum(_cost(step, roles) for step in recorded.steps.values())

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 #: How often a call is made while its provider cannot be had, beyond the client's own retries, and the seconds
 #: between (the first wait, and the longest): a provider that restarts costs no run.
-TRIES = 6
-FIRST_PAUSE = 0.5
+TRIES = 8
+FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
 
 #: A provider that may be there again in a moment.
@@ -82,6 +82,7 @@ class RunModels:
         permits: limit the calls in flight of each connection, over all workers.
         lease: ``<job>:<attempt>``.
         confirm: returns when the attempt is known to hold the job.
+        growth: of the wait between two tries at a provider that is away.
         found: what earlier attempts found out: ``(role, note)``.
     """
 
@@ -93,6 +94,7 @@ class RunModels:
         permits: Permits,
         lease: str,
         confirm: Callable[[], Awaitable[None]],
+        growth: float = 2.0,
         found: Iterable[tuple[str | None, str]] = (),
     ) -> None:
         self._roles = roles
@@ -100,6 +102,7 @@ class RunModels:
         self._permits = permits
         self._lease = lease
         self._confirm = confirm
+        self._growth = growth
         self._refuses = {self._quirk(role, note) for role, note in found if role in roles}
         #: Of the calls of this attempt, in the currency of the prices; of a role without prices nothing.
         self.cost = 0.0
@@ -136,7 +139,7 @@ class RunModels:
                     raise
                 log.info("a provider is asked again", extra={"tried": tried}, exc_info=True)
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (jitter, no secret)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * self._growth, LONGEST_PAUSE)
 
     def _controls(self, call: ModelCall, role: RoleModel) -> dict[str, Any]:
         """How the model is asked, without what it is known to refuse."""
