@@ -12,6 +12,8 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.errors import ParleyError
+from shared.jobs import experiment_end
 from shared.jobs.messages import Reply
 from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import Along, AttemptLostError, FencedTransaction
@@ -75,10 +77,16 @@ class ExperimentHandler:
         self._parts = parts
         self._writer = writer
         self._progress: dict[str, _Progress] = {}
+        #: Why runs could not be begun.
+        self._unbegun: dict[str, BaseException] = {}
 
     async def work(self, attempt: RunningAttempt) -> Work:
         """Run it from its last step to its end."""
-        progress = await self._begin(attempt)
+        try:
+            progress = await self._begin(attempt)
+        except BaseException as error:
+            self._unbegun[attempt.job.lease] = error
+            raise
         try:
             await progress.experiment.run()
             await progress.steps.flush()
@@ -105,14 +113,17 @@ class ExperimentHandler:
         """The result, also of a run that did not come to its end, and its last event."""
         progress = self._progress.get(attempt.job.lease)
         if progress is None:
+            error = self._unbegun.get(attempt.job.lease)
+            told = {"code": error.code, "message": error.detail} if isinstance(error, ParleyError) else None
+            await experiment_end.record(transaction.connection, transaction.job, status, told)
             return {}
         run = progress.run
         recorded = await read_steps_within(transaction.connection, run.recorded_in)
         ending = ending_of(
             run, progress.experiment, progress.journal.standing, recorded, status, progress.error
         )
-        told, progress.last_event = await keep_ending(transaction, run, status, ending)
-        return told
+        outcome, progress.last_event = await keep_ending(transaction, run, status, ending)
+        return outcome
 
     async def keep_stages(
         self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
@@ -122,6 +133,7 @@ class ExperimentHandler:
 
     def forget(self, attempt: RunningAttempt) -> None:
         """The attempt is over."""
+        self._unbegun.pop(attempt.job.lease, None)
         progress = self._progress.pop(attempt.job.lease, None)
         if progress is not None and progress.last_event is not None and attempt.ended:
             self._writer.announce(attempt.job, progress.last_event)
