@@ -1,46 +1,81 @@
 """Agents of experiments, played by the fake model server: ``agents=<play>`` among a model's knobs.
 
 What an agent says is a function of what it is asked: the same question gets the same answer, whatever was
-asked before and however often.
+asked before and however often. Plays are put together with ``+``: ``agents=agree+declines``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
-#: What a play answers to one kind of question (the title of its JSON schema); what it leaves out is drawn.
-Play = dict[str, Callable[[str], Any]]
+from tests.fakes.plays import SILENT, play
+from tests.fakes.questions import Asked
 
-PLAYS: dict[str, Play] = {
-    # Talks on and on: nobody ever asks for a vote.
-    "talk": {"agreement": lambda _: {"agree": False}},
-    # Wants to vote at once, and for the same as everybody.
-    "agree": {
-        "agreement": lambda _: {"agree": True},
-        "ballot": lambda _: {"principle": 3, "certainty": "sure"},
-        "amount": lambda _: {"amount": 14_000},
-    },
-    # Everything is drawn: votes come and go.
-    "chance": {},
+_NUMBERS = [1, 2, 3, 4]
+_CERTAINTY = {"enum": ["very_unsure", "unsure", "no_opinion", "sure", "very_sure"]}
+_PRINCIPLE = {"enum": _NUMBERS}
+_AMOUNT = {"type": "integer"}
+_AGREEMENT = {"properties": {"agree": {"type": "boolean"}}}
+_CHOICE = {"properties": {"principle": _PRINCIPLE, "amount": _AMOUNT, "certainty": _CERTAINTY}}
+_RANKING = {
+    "properties": {
+        "ranking": {"type": "array", "minItems": 4, "items": {"enum": _NUMBERS}},
+        "certainty": _CERTAINTY,
+    }
 }
 
+#: What answers look like when the request does not say; a kind that is not here is answered with a text.
+SHAPES: dict[str, dict[str, Any]] = {
+    "initiation": _AGREEMENT,
+    "confirmation": _AGREEMENT,
+    "ballot": {"properties": {"principle": _PRINCIPLE, "certainty": _CERTAINTY}},
+    "amount": {"properties": {"amount": _AMOUNT}},
+    "correction": {"properties": {"amount": _AMOUNT}},
+    "combined": _CHOICE,
+    "application": _CHOICE,
+    "ranking": _RANKING,
+    "final_ranking": _RANKING,
+    "comprehension": {
+        "properties": {"answers": {"type": "array", "minItems": 4, "items": {"enum": _NUMBERS}}}
+    },
+    "favoured": {"properties": {"principle": _PRINCIPLE}},
+    "failure": {"properties": {"failure": {"enum": ["too_short"]}}},
+}
+#: Kinds of questions whose schema has another title, so that a play by the title answers them without one.
+_TITLES = {"initiation": "agreement", "confirmation": "agreement", "correction": "amount"}
 
-def answer(play: str, body: dict[str, Any]) -> str:
-    """What the agent says to the request in ``body``.
+
+def answer(names: str, body: dict[str, Any]) -> str | None:
+    """What the agent that plays ``names`` says to the request in ``body``; ``None``: nothing, ever.
 
     Raises:
         KeyError: there is no such play.
     """
-    asked = "\n".join(str(message.get("content")) for message in body.get("messages") or [])
-    schema = _schema(body)
-    if schema is None:
-        return _speech(asked)
-    made = PLAYS[play].get(str(schema.get("title")))
-    return json.dumps(made(asked) if made is not None else drawn(schema, _chance(asked)))
+    asked = _asked(body)
+    lines = play(names)
+    line = lines.get(asked.title or "")
+    shape = asked.schema
+    # Texts are looked at only where they matter: it takes longer than all the rest.
+    if asked.schema is None or any(kind not in ("agreement", "ballot", "amount") for kind in lines):
+        kind = asked.kind or ""
+        line = lines.get(kind) or lines.get(_TITLES.get(kind, kind)) or line
+        shape = shape or SHAPES.get(kind)
+    if line is not None:
+        said = line(asked)
+        if said is SILENT:
+            return None
+        return said if isinstance(said, str) else json.dumps(said)
+    if shape is None:
+        return _speech(asked.text)
+    return json.dumps(drawn(shape, _chance(asked.text)))
+
+
+def _asked(body: dict[str, Any]) -> Asked:
+    said = [str(message.get("content")) for message in body.get("messages") or []]
+    return Asked("\n".join(said), said[-1] if said else "", _schema(body))
 
 
 def _schema(body: dict[str, Any]) -> dict[str, Any] | None:

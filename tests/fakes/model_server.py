@@ -33,9 +33,10 @@ usage    ``auto`` (OpenAI: when asked for), ``last`` (in a chunk of its own), ``
 fault    ``500`` (any status; with ``retry_after``: seconds, or an HTTP date; ``redirect`` is 307),
          ``close`` (the connection is closed without an answer), ``silent`` (no answer ever), ``html``,
          ``empty`` (200 with nothing), ``done-only``, ``plain`` (a whole answer instead of a stream),
-         ``plain-error`` (200 with an error as JSON), ``no-stream-options`` (400 when asked for them),
-         ``gzip``; in mid-stream, after ``@n`` tokens (3): ``truncate``, ``reset``, ``end``, ``hang``,
-         ``error``, ``event-error``, ``garbage``, ``shape``; at the end: ``no-done``, ``hang-end``.
+         ``plain-error`` (200 with an error as JSON), ``no-stream-options``, ``no-temperature``,
+         ``no-schema`` (400 when asked for them), ``gzip``; in mid-stream, after ``@n`` tokens (3):
+         ``truncate``, ``reset``, ``end``, ``hang``, ``error``, ``event-error``, ``garbage``, ``shape``; at
+         the end: ``no-done``, ``hang-end``.
          ``x2`` after the name of one that precedes the stream: the first two requests only
 ======== ===========================================================================================
 
@@ -126,6 +127,10 @@ class State:
     def has_model(self, name: str) -> bool:
         """Every model exists but ``missing``."""
         return name.partition(":")[0] != "missing"
+
+
+def _unsupported(message: str) -> dict[str, Any]:
+    return {"error": {"message": f"Unsupported value: {message}", "code": "unsupported_value"}}
 
 
 class Connection(asyncio.Protocol):
@@ -318,6 +323,10 @@ class Connection(asyncio.Protocol):
             self.reply(200, b"\x1f\x8b", {"Content-Encoding": "gzip"})
         elif fault == "no-stream-options" and "stream_options" in body:
             self.reply(400, {"error": {"message": "Unknown parameter: 'stream_options'.", "code": None}})
+        elif fault == "no-temperature" and "temperature" in body:
+            self.reply(400, _unsupported("'temperature' does not support this value with this model."))
+        elif fault == "no-schema" and "response_format" in body:
+            self.reply(400, _unsupported("'response_format' of type json_schema is not supported."))
         else:
             return False
         return True

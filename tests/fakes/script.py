@@ -124,5 +124,6 @@ def script_for(base: Script, model: str, body: dict[str, Any]) -> Script:
                 script = read_knobs(script, match[1].split())
             break
     if script.agents is not None:
-        script = replace(script, text=agents.answer(script.agents, body))
+        said = agents.answer(script.agents, body)
+        script = replace(script, fault="silent") if said is None else replace(script, text=said)
     return script

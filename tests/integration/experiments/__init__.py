@@ -1,0 +1,1 @@
+"""Whole experiments over HTTP: a real worker, and a model server that plays the agents."""
