@@ -10,7 +10,8 @@ app = typer.Typer(
     help="The justice-principle experiment.\n\nA run is a durable job: it goes on without the command that "
     "began it, and it can be followed, resumed, forked and replayed.\n\nExit status: 0 done; 1 the run "
     "failed, was cancelled, or differs; 2 wrong usage, or a configuration that is not valid; 4 no stack "
-    "runs; 5 the gateway cannot be reached; 7 it does not accept the key; 8 a file is there already; 130 Ctrl-C.",
+    "runs; 5 the gateway cannot be reached; 7 it does not accept the key; 8 a file is there already; "
+    "130 Ctrl-C.",
     no_args_is_help=True,
 )
 app.command("run")(running.run)

@@ -114,8 +114,8 @@ def say_it_goes_on(runs: Sequence[FollowedRun], not_begun: int, data: DataDir, *
         typer.echo(f"{not_begun} of the runs were not begun.", err=True)
     if runs and known and named_gateway() is None:
         typer.echo(
-            f"It runs in the background; {command('down', data)} interrupts it, and it goes on from its last "
-            f"step at the next {command('up', data)}.",
+            f"Parley runs in the background. {command('down', data)} stops it; what runs is kept, and "
+            f"goes on from its last step at the next {command('up', data)}.",
             err=True,
         )
 

@@ -24,10 +24,6 @@ ConfigArgument: TypeAlias = Annotated[
     typer.Argument(
         metavar="CONFIG",
         help="A configuration (YAML); - reads standard input.",
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        allow_dash=True,
         show_default=False,
     ),
 ]

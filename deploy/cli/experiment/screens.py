@@ -198,6 +198,8 @@ class TextScreen:
             self._progress.update(task, completed=standing.fraction, description=words, left=left)
         elif event.type == "progress" and standing.fraction >= self._told.get(run.id, 0.0) + _NEWS:
             self._told[run.id] = standing.fraction
+            if self._compact:
+                return
             self._line(f"… {standing.fraction:.0%} · {words} {left}".rstrip())
 
 

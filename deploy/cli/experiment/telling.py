@@ -92,9 +92,11 @@ def told(event: ServerEvent, *, compact: bool = False) -> list[str]:
 
     Args:
         event: of any type.
-        compact: statements are cut to one line.
+        compact: statements are cut to one line, and choices made alone are left out.
     """
     data = event.data
+    if compact and (event.type == "application" or (event.type == "payoff" and data["phase"] == 1)):
+        return []
     match event.type:
         case "queued":
             ahead = data.get("position") or 0

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from deploy.local.errors import LocalStackError, PortTakenError
-from deploy.local.listener import listen, reserve_port, url_of
+from deploy.local.listener import is_loopback, listen, reserve_port, url_of
 from deploy.local.options import without_password
 
 
@@ -18,6 +18,12 @@ def test_a_port_that_is_taken_is_told_with_the_remedy() -> None:
             listen("127.0.0.1", port)
         with listen("127.0.0.1", port, any_port=True) as other:
             assert other.getsockname()[1] not in (0, port)
+
+
+@pytest.mark.parametrize(("host", "alone"), [("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)])
+def test_whether_others_reach_it_is_known(host: str, alone: bool) -> None:
+    with listen(host, 0) as listener:
+        assert is_loopback(listener) is alone
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.invalid"])
