@@ -167,6 +167,26 @@ async def test_at_its_budget_a_run_stops_and_with_a_higher_one_it_goes_on(budget
     assert await ask(Run(recorded=run.recorded)) == 4 - asked
 
 
+async def test_what_is_in_flight_when_the_budget_ends_is_answered_and_kept() -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow(call: ModelCall) -> str:
+        asked.set()
+        await answered.wait()
+        return "12"
+
+    run = Run(slow, budget=Budget(calls=1))
+
+    async def over() -> None:
+        await asked.wait()
+        asyncio.get_running_loop().call_soon(answered.set)
+        await run.journal.call(KEY.at_try(2), CALL, Digits())
+
+    with pytest.raises(BudgetExceededError):
+        await together([run.journal.call(KEY, CALL, Digits()), over()])
+    assert [(step.key, step.value) for step in run.store.steps.values()] == [(KEY, 12)]
+
+
 async def test_seconds_of_earlier_attempts_count() -> None:
     run = Run(budget=Budget(seconds=100), spent=100)
     with pytest.raises(BudgetExceededError, match="seconds"):
