@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
@@ -187,6 +188,9 @@ class Journal:
         self._began_at = asyncio.get_running_loop().time()
         self._counts = _Counts()
         self._told = 0
+        self._flying = 0
+        self._landed = asyncio.Event()
+        self._landed.set()
         #: What each service that failed was told with, in the order in which they did.
         self.degraded: list[dict[str, Any]] = []
 
@@ -199,7 +203,7 @@ class Journal:
             reader: reads the answer; what it finds is recorded too.
 
         Raises:
-            BudgetExceededError: there is nothing left to ask with.
+            BudgetExceededError: there is nothing left to ask with; the calls in flight have been answered.
             ReplayDivergedError: this is a replay, and the call was not recorded, or not with this prompt.
             ParleyError: the provider cannot be reached.
         """
@@ -209,7 +213,7 @@ class Journal:
         if step is None or step.answer is None:
             if self._replay:
                 raise ReplayDivergedError(f"The step {path} was not recorded.")
-            self._afford()
+            await self._afford()
             step = StepRecord(
                 key=key,
                 kind=StepKind.CALL,
@@ -221,10 +225,11 @@ class Journal:
                 sends=1 if step is None else step.sends + 1,
             )
             self._counts.calls += 1
-            await self._store.begin(step)
-            step.answer = await self._models.call(call)
-            result = _read(step, step.answer, reader)
-            self._store.end(step)
+            async with self._in_flight():
+                await self._store.begin(step)
+                step.answer = await self._models.call(call)
+                result = _read(step, step.answer, reader)
+                self._store.end(step)
         else:
             if self._replay and step.prompt_hash != prompt_hash:
                 raise ReplayDivergedError(f"The step {path} was recorded under another prompt.")
@@ -263,7 +268,8 @@ class Journal:
     def complete(self) -> None:
         """Nothing more is asked."""
         self._counts.progress = 1.0
-        self._stand()
+        # Under a key of its own: that of the last call may have been told.
+        self._stand(complete=True)
 
     @property
     def standing(self) -> Standing:
@@ -298,7 +304,18 @@ class Journal:
         self._store.end(StepRecord(key=key, kind=kind, value=value))
         return value
 
-    def _afford(self) -> None:
+    @asynccontextmanager
+    async def _in_flight(self) -> AsyncIterator[None]:
+        self._flying += 1
+        self._landed.clear()
+        try:
+            yield
+        finally:
+            self._flying -= 1
+            if not self._flying:
+                self._landed.set()
+
+    async def _afford(self) -> None:
         budget, standing = self._budget, self.standing
         tokens = standing.input_tokens + standing.output_tokens
         for name, used, limit in (
@@ -307,6 +324,8 @@ class Journal:
             ("seconds", standing.seconds, budget.seconds),
         ):
             if limit is not None and used >= limit:
+                # What was asked is paid for: its answer is kept, and not asked for again.
+                await self._landed.wait()
                 raise BudgetExceededError(
                     f"The run has used its {limit} {name}; what it did is kept. Resume it with a higher "
                     f"budget.{name} to go on."
@@ -324,12 +343,12 @@ class Journal:
             self._told = counts.done
             self._stand()
 
-    def _stand(self) -> None:
+    def _stand(self, *, complete: bool = False) -> None:
         standing = self.standing
         self._store.stand(standing)
         tokens = standing.input_tokens + standing.output_tokens
         self.emit(
-            f"progress/{standing.phase}/{standing.round}/{self._counts.done}",
+            f"progress/{standing.phase}/{standing.round}/{self._counts.done}{'/complete' * complete}",
             EventType.PROGRESS,
             {
                 "phase": standing.phase,
