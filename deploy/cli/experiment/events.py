@@ -14,6 +14,8 @@ _RETRIES = 8
 _PASSING = (0, 502, 503, 504)
 _FIRST_PAUSE = 0.2  # seconds
 _LONGEST_PAUSE = 5.0  # seconds
+#: A connection that held for so long was a good one, though it told nothing: a model may think for minutes.
+_HELD = 10.0  # seconds
 
 
 class RunEvents:
@@ -38,6 +40,7 @@ class RunEvents:
         """
         failures = 0
         while self.experiment is None:
+            began = time.monotonic()
             try:
                 headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
                 path = experiment_path(self.experiment_id, "events")
@@ -55,7 +58,7 @@ class RunEvents:
                 if error.status not in _PASSING:
                     raise
                 lost = error
-            failures += 1
+            failures = 0 if time.monotonic() - began > _HELD else failures + 1
             if failures > _RETRIES:
                 raise lost
             time.sleep(min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE))

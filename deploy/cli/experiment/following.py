@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from deploy.cli.experiment.screens import FollowedRun
     from deploy.local.directories import DataDir
 
+_NOT_FOUND = 404
+
 
 def follow(
     experiment: ExperimentArgument,
@@ -83,8 +85,10 @@ def follow_to_the_end(
             JsonScreen.outcome(runs, ExitCode.INTERRUPTED)
         say_it_goes_on([run for run in runs if run.experiment is None], not_begun(), data)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except ApiError:
+    except ApiError as error:
         screen.close()
+        if error.status == _NOT_FOUND:
+            raise
         say_it_goes_on([run for run in runs if run.experiment is None], not_begun(), data, known=False)
         raise
     finally:
