@@ -25,11 +25,17 @@ _CALLER = "parley.caller"
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who a request comes from. ``is_admin``: an administrator's key that was made for administration."""
+    """Who a request comes from.
+
+    Attributes:
+        is_admin: it has an administrator's key that was made for administration.
+        of_admin: it has an administrator's key, whatever that was made for.
+    """
 
     user_id: uuid.UUID
     name: str
     is_admin: bool
+    of_admin: bool
     key_id: uuid.UUID
     scopes: frozenset[str]
 
@@ -98,6 +104,7 @@ async def authenticate(state: GatewayState, headers: Headers) -> Caller:
         user_id=found.user_id,
         name=found.name,
         is_admin=found.is_admin and "admin" in found.scopes,
+        of_admin=found.is_admin,
         key_id=found.key_id,
         scopes=found.scopes,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.auth import Caller
 from gateway.idempotency import Once
+from gateway.outbound import check_address
 from gateway.state import GatewayState
 from gateway.streaming.hub import Inbox
 from shared.database.repositories import traces
@@ -40,11 +41,14 @@ class TurnFailedError(ParleyError):
         self.__dict__.update(code=code, status=504 if code == "provider_timeout" else 502)
 
 
-def provider_payload(state: GatewayState, options: TurnOptions) -> tuple[dict[str, Any], bytes | None]:
+def provider_payload(
+    state: GatewayState, caller: Caller, options: TurnOptions
+) -> tuple[dict[str, Any], bytes | None]:
     """What the job's payload holds of how the turn is to be answered, and the encrypted key, if one was sent.
 
     Raises:
         ValidationError: the provider settings are not valid.
+        OutboundAddressError: they lead where the caller's calls do not go.
     """
     payload: dict[str, Any] = {
         "controls": options.chat_controls.model_dump(exclude_none=True),
@@ -53,6 +57,7 @@ def provider_payload(state: GatewayState, options: TurnOptions) -> tuple[dict[st
     if options.provider is None or options.provider_settings is None:
         return payload, None
     own = check_settings(options.provider, options.provider_settings)
+    check_address(state, caller, options.provider, own, "provider_settings")
     given = own.model_dump(exclude_none=True, exclude={"api_key", "extra_headers"})
     secrets: dict[str, Any] = {}
     if own.api_key is not None:

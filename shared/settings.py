@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.security.addresses import Allowed
 
 
 class Settings(BaseSettings):
@@ -84,8 +86,17 @@ class Settings(BaseSettings):
     provider_total_timeout: float = Field(900.0, gt=0)
     #: How often a call is repeated before its first token (connect errors, 429, 502, 503, 504).
     provider_retries: int = Field(2, ge=0, le=10)
-    #: Connections to all providers that one worker process may hold; 0: no limit.
+    #: Connections to all providers that one worker process may hold; 0: no limit. Calls that may reach
+    #: private addresses and calls that may not have a pool of this size each.
     provider_max_connections: int = Field(0, ge=0)
+    #: Whose connections may lead to loopback, private and reserved addresses: everybody's (``allow``), those
+    #: of administrators (``admin``), or nobody's (``deny``). The local model is always reached. ``parley up``
+    #: on a loopback address takes ``allow``: its users are on the machine themselves, and so is their Ollama.
+    #: Gateways and workers need the same.
+    outbound_private: Literal["allow", "admin", "deny"] = "admin"
+    #: Hosts that everybody's connections may lead to all the same: ``host``, ``host:port``, an address or a
+    #: network (``10.1.0.0/16``), separated by commas. Addresses of cloud metadata are reached only if listed.
+    outbound_allow: Annotated[tuple[str, ...], NoDecode] = ()
     #: Context of a model whose connection does not tell it, in tokens.
     default_context_length: int = Field(8192, ge=256)
     #: Address of the model that ``parley up`` started here (``http://127.0.0.1:PORT/v1``), and its key.
@@ -131,6 +142,18 @@ class Settings(BaseSettings):
     # Logs -------------------------------------------------------------------------------------------
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
+
+    @field_validator("outbound_allow", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _are_destinations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            Allowed.parse(entry)
+        return value
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.support.outbound import FAKES_ARE_LOCAL
+
 pytest_plugins = ["tests.support.servers", "tests.support.stack", "tests.support.distribution"]
 
 #: Seconds that a test of the default run may take, fixtures included: one that hangs fails, and says where.
@@ -13,6 +15,7 @@ for _name in [name for name in os.environ if name.startswith("PARLEY_")]:
     # The tests say what they set; what the caller set for a Parley of theirs is not to judge it.
     if not _name.startswith("PARLEY_TEST_"):
         del os.environ[_name]
+os.environ["PARLEY_OUTBOUND_PRIVATE"] = FAKES_ARE_LOCAL
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from deploy.local import key_files, roles
 from deploy.local.errors import WrongSettingError
-from deploy.local.listener import listen, reserve_port, url_of
+from deploy.local.listener import is_loopback, listen, reserve_port, url_of
 from deploy.local.options import StackOptions, external, without_password
 from deploy.local.parts import GatewayPart, ModelPart, Part, PostgresPart, ValkeyPart, WorkerPart
 from deploy.local.postgres import EmbeddedPostgres
@@ -87,6 +87,9 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
             if environment["PARLEY_SECRET_KEY_FILE"] == str(data.secret_key):
                 key_files.key_in(data.secret_key, key_files.new_secret_key)
         environment.setdefault("PARLEY_DRAIN_GRACE", DRAIN_GRACE)
+        if is_loopback(listener):
+            # Who asks this gateway is on this machine, and reaches without it whatever it reaches.
+            environment.setdefault("PARLEY_OUTBOUND_PRIVATE", "allow")
 
         elsewhere: list[PartState] = []
         valkey: ValkeyPart | None = None

@@ -43,7 +43,7 @@ async def create_completion(
         chat_controls=controls,
         on_disconnect="cancel",
     )
-    payload, _ = provider_payload(state, options)
+    payload, _ = provider_payload(state, caller, options)
     messages = [message.stored() for message in request.messages]
     new = NewTurn(
         owner_id=caller.user_id,

@@ -149,7 +149,7 @@ async def event_stream(state: GatewayState, turn: OpenTurn, cursor: EventId | No
 
 
 def _new_turn(state: GatewayState, caller: CallerOf, request: TurnRequest, only_once: OnceOf) -> NewTurn:
-    payload, secret = provider_payload(state, request)
+    payload, secret = provider_payload(state, caller, request)
     return NewTurn(
         owner_id=caller.user_id,
         message=request.message,

@@ -11,6 +11,7 @@ from pydantic import ValidationError as PydanticValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.dependencies import CallerOf, OnceOf, PagingOf, State
+from gateway.outbound import check_address
 from gateway.pagination import by_time
 from gateway.routing import make_router
 from shared.database.models import Connection
@@ -72,6 +73,7 @@ async def create_connection(caller: CallerOf, state: State, once: OnceOf, body: 
     """Make a connection. The first one is the default, unless it says otherwise."""
     provider = provider_type(body.provider)
     settings = check_settings(provider, body.settings)
+    check_address(state, caller, provider, settings, "settings")
 
     async def make(session: AsyncSession) -> ConnectionOut:
         connection = await connections.create(
@@ -114,6 +116,8 @@ async def update_connection(
         connection = await connections.get(session, caller.user_id, connection_id, lock=True)
         patch = changes.pop("settings", None)
         settings = None if patch is None else _merged_settings(connection, state.box, patch)
+        if settings is not None:
+            check_address(state, caller, ProviderType(connection.provider), settings, "settings")
         if "timeouts" in changes:
             changes["timeouts"] = _merged_timeouts(connection, changes["timeouts"])
         await connections.update_(session, state.box, connection, changes, settings=settings)

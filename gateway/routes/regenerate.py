@@ -39,7 +39,7 @@ async def regenerate(
     ``text/event-stream``, else answers as ``POST /api/chat/send`` does.
     """
     options = request or TurnOptions()
-    payload, secret = provider_payload(state, options)
+    payload, secret = provider_payload(state, caller, options)
     new = NewTurn(
         owner_id=caller.user_id,
         answer_to=message_id,

@@ -25,6 +25,7 @@ from deploy.local.process import Child
 from deploy.local.valkey import EmbeddedValkey
 from shared.database.migrate import upgrade
 from tests.fakes.process import ModelServer, start_model_server
+from tests.support.outbound import FAKES_ARE_LOCAL
 from tests.support.servers import make_postgres, make_valkey, server_directory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +64,7 @@ class Stack:
             "PARLEY_DATABASE_URL": self.postgres.url("parley"),
             "PARLEY_REDIS_URL": self.valkey.url,
             "PARLEY_ADMIN_KEY": self.key,
+            "PARLEY_OUTBOUND_PRIVATE": FAKES_ARE_LOCAL,
             "PARLEY_SECRET_KEY": self._secret,
         }
 

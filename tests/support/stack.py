@@ -34,6 +34,7 @@ import pytest
 from deploy.local import listener, roles
 from deploy.local.process import Child
 from tests.fakes.process import ModelServer, start_model_server
+from tests.support.outbound import FAKES_ARE_LOCAL
 from tests.support.servers import Databases, running_redis
 
 ADMIN_KEY = "the-key-of-the-operator-of-this-stack"
@@ -277,6 +278,7 @@ def running_stack(
                     "admin_key": ADMIN_KEY,
                     "drain_grace": 2.0,
                     "seed_new_users": False,
+                    "outbound_private": FAKES_ARE_LOCAL,
                     **settings,
                 }
             ),

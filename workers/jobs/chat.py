@@ -19,7 +19,6 @@ from workers.jobs.running import RunningAttempt
 from workers.jobs.turn_stages import TurnStages
 from workers.jobs.turn_world import StageParts
 from workers.jobs.turns import Turn, brought_along, load_turn
-from workers.providers.factory import ProviderFactory
 
 #: What the metadata of an answer tells by itself, outside of ``provider_details``.
 _TOLD_ABOVE = frozenset({"provider", "model", "response_time", "time_to_first_token"})
@@ -60,7 +59,7 @@ class ChatHandler:
         self._enter_stage(attempt.job, ANSWER_STAGE)
         stages.sent(request)
         target = turn.target
-        provider = ProviderFactory.create_provider(target.provider, self._parts.client)
+        provider = target.service(self._parts.client)
         permit = self._parts.permits.permit(target.connection_id, target.max_in_flight, attempt.job.lease)
         async with permit:
             await attempt.confirm()

@@ -20,7 +20,6 @@ from workers.jobs.script_queries import ScriptQueries
 from workers.jobs.turn_world import StageParts
 from workers.jobs.turns import Target, load_target
 from workers.providers.base.provider_service import BaseProviderService
-from workers.providers.factory import ProviderFactory
 
 
 class QueryHandler:
@@ -54,7 +53,7 @@ class QueryHandler:
             self._parts.box,
             self._parts.settings,
         )
-        return ProviderFactory.create_provider(target.provider, self._parts.client), target
+        return target.service(self._parts.client), target
 
     def partial(self, attempt: RunningAttempt) -> Reply:
         """An operation has no partial answer."""

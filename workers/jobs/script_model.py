@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
@@ -16,17 +15,16 @@ from shared.schemas.controls import ChatControls, ProviderType, check_controls
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.chat.modules.runner import TokenCount
-from workers.jobs.turns import Target, check_model, stored_target, with_own_context
+from workers.jobs.turns import Target, check_model, select_connections, stored_target, with_own_context
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest
-from workers.providers.factory import ProviderFactory
 from workers.sandbox.plugins.errors import GenerationFailed
 from workers.sandbox.plugins.ports import GenerateCall, ReflectCall
 
 #: A connection by its name; by its kind, the default one first.
-_NAMED = text(
-    "SELECT *, id AS connection_id FROM connections WHERE owner_id = :owner_id AND :name IN (name, provider) "
-    "ORDER BY name = :name DESC, is_default DESC, created_at LIMIT 1"
+_NAMED = select_connections(
+    "WHERE k.owner_id = :owner_id AND :name IN (k.name, k.provider) "
+    "ORDER BY k.name = :name DESC, k.is_default DESC, k.created_at LIMIT 1"
 )
 
 
@@ -93,7 +91,7 @@ class ScriptModels:
                 timeouts=target.timeouts,
                 controls=with_own_context(target, controls),
             )
-            provider = ProviderFactory.create_provider(target.provider, self._client)
+            provider = target.service(self._client)
             permit = self._permits.permit(target.connection_id, target.max_in_flight, self._lease)
             async with permit:
                 await self._confirm()

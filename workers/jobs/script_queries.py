@@ -19,7 +19,7 @@ from workers.chat.system_prompt_state import SystemPromptState
 from workers.jobs.running import RunningAttempt
 from workers.jobs.trace_room import TraceRoom
 from workers.jobs.turn_world import Place, StageParts, TurnWorld, make_world, read_modules
-from workers.jobs.turns import Target, stored_target
+from workers.jobs.turns import Target, select_connections, stored_target
 from workers.sandbox.result import CompileResult, ScriptError
 
 #: What a script is called while it is tried; it stands in the place of a module of that name.
@@ -34,9 +34,9 @@ _PLACE = text(
 )
 _NAMES = text("SELECT name FROM modules WHERE owner_id = :owner_id AND is_active")
 #: The conversation's connection, or the owner's default one.
-_TARGET = text(
-    "SELECT *, id AS connection_id FROM connections WHERE owner_id = :owner_id "
-    "ORDER BY id = CAST(:connection_id AS uuid) DESC NULLS LAST, is_default DESC, created_at LIMIT 1"
+_TARGET = select_connections(
+    "WHERE k.owner_id = :owner_id "
+    "ORDER BY k.id = CAST(:connection_id AS uuid) DESC NULLS LAST, k.is_default DESC, k.created_at LIMIT 1"
 )
 
 

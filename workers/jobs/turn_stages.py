@@ -37,7 +37,6 @@ from workers.jobs.turn_scripts import TurnScripts
 from workers.jobs.turn_world import StageParts, TurnWorld, load_world
 from workers.jobs.turns import Turn
 from workers.providers.base.models import ChatRequest
-from workers.providers.factory import ProviderFactory
 from workers.sandbox.plugins.ports import Said
 
 _TRACE = text("SELECT trace FROM turn_traces WHERE job_id = :job_id")
@@ -133,7 +132,7 @@ class TurnStages:
         if kept:
             await self._record(transaction, job, message_id, runs, acts)
         if self._request is not None:
-            provider = ProviderFactory.create_provider(self._turn.target.provider, self._parts.client)
+            provider = self._turn.target.service(self._parts.client)
             self.trace.request = provider.build_request(self._request)
         if self._answering is not None:
             self._answering.duration_ms = round((reply.details.get("response_time") or 0.0) * 1000, 3)

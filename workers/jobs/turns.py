@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
@@ -28,14 +28,25 @@ from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.chat.history import Window
 from workers.chat.turn import TurnContext, build_messages
+from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest
+from workers.providers.base.provider_service import BaseProviderService
 from workers.providers.base.timeouts import CallTimeouts
+from workers.providers.factory import ProviderFactory
 
 _SQL = Path(__file__).parent / "sql"
 _TURN = (_SQL / "turn.sql").read_text()
-_CONNECTION = text(
-    "SELECT *, id AS connection_id FROM connections WHERE id = :connection_id AND owner_id = :owner_id"
-)
+
+
+def select_connections(which: str) -> TextClause:
+    """A query of connections, of which ``which`` says the rest, as :func:`stored_target` reads them."""
+    return text(
+        "SELECT k.*, k.id AS connection_id, u.is_admin AS of_admin "  # noqa: S608 (no value is put in)
+        f"FROM connections k JOIN users u ON u.id = k.owner_id {which}"
+    )
+
+
+_CONNECTION = select_connections("WHERE k.id = :connection_id AND k.owner_id = :owner_id")
 
 #: Context that an Ollama server gives a model unless it is told another.
 OLLAMA_CONTEXT = 4096
@@ -54,6 +65,12 @@ class Target:
     #: The connection, whose permits the call takes; ``None`` for settings that came with the request.
     connection_id: UUID | None
     max_in_flight: int | None
+    #: Whether it is called for an administrator.
+    of_admin: bool = False
+
+    def service(self, client: ProviderHttpClient) -> BaseProviderService:
+        """What calls it, through ``client``."""
+        return ProviderFactory.create_provider(self.provider, client, of_admin=self.of_admin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +142,8 @@ def load_turn(job: Job, box: SecretBox, settings: Settings) -> Turn:
     row, branch = job.brought["turn"], job.brought["branch"]
     if row["secrets"] is not None:
         row = {**row, "secrets": b64decode(row["secrets"])}
-    target = own_target(job, box, settings) or stored_target(row, box, settings)
+    own = own_target(job, box, settings, of_admin=bool(row["of_admin"]))
+    target = own or stored_target(row, box, settings)
     controls = ChatControls.model_validate(payload.get("controls", {}))
     model = payload.get("model") or target.settings.model
     if not model:
@@ -183,7 +201,7 @@ async def load_target(
     return stored_target(row, box, settings)
 
 
-def own_target(job: Job, box: SecretBox, settings: Settings) -> Target | None:
+def own_target(job: Job, box: SecretBox, settings: Settings, *, of_admin: bool) -> Target | None:
     """The provider settings that came with the request, if any did."""
     own = job.payload.get("own_provider")
     if own is None:
@@ -197,6 +215,7 @@ def own_target(job: Job, box: SecretBox, settings: Settings) -> Target | None:
         None,
         None,
         None,
+        of_admin,
     )
 
 
@@ -218,6 +237,7 @@ def stored_target(row: Mapping[str, Any], box: SecretBox, settings: Settings) ->
         row["context_length"] or (settings.local_model_context if _is_local(parsed) else None),
         UUID(str(row["connection_id"])),
         row["max_in_flight"],
+        bool(row["of_admin"]),
     )
 
 

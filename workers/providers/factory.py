@@ -19,8 +19,16 @@ class ProviderFactory:
     """Makes the service of a provider."""
 
     @staticmethod
-    def create_provider(provider_type: ProviderType | str, client: ProviderHttpClient) -> BaseProviderService:
+    def create_provider(
+        provider_type: ProviderType | str, client: ProviderHttpClient, *, of_admin: bool = False
+    ) -> BaseProviderService:
         """The service for ``provider_type``, which calls through ``client``.
+
+        Args:
+            provider_type: its name.
+            client: what it calls through.
+            of_admin: whether it calls for an administrator, whose calls may go further
+                (``outbound_private``).
 
         Raises:
             UnsupportedProviderError: there is no such type.
@@ -33,4 +41,4 @@ class ProviderFactory:
                 f"there is no provider {str(provider_type)[:100]!r}; known are {known}",
                 errors=[{"field": "provider", "message": f"must be one of {known}"}],
             ) from None
-        return _SERVICES[kind](client)
+        return _SERVICES[kind](client, of_admin=of_admin)

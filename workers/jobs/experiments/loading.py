@@ -22,15 +22,14 @@ from workers.experiment.steps.journal import StepKind, StepRecord
 from workers.experiment.steps.key import StepKey
 from workers.experiment.steps.model_call import ModelAnswer, StepOutcome
 from workers.jobs.experiments.models import RoleModel
-from workers.jobs.turns import check_model, stored_target
+from workers.jobs.turns import check_model, select_connections, stored_target
 
 _SQL = Path(__file__).parent / "sql"
 _RUN = text((_SQL / "run.sql").read_text())
 _STEPS = text((_SQL / "recorded_steps.sql").read_text())
 _TOLD = text("SELECT key FROM experiment_events WHERE experiment_id = :experiment_id")
-_CONNECTIONS = text(
-    "SELECT *, id AS connection_id FROM connections "
-    "WHERE owner_id = :owner_id AND id = ANY(CAST(:connection_ids AS uuid[]))"
+_CONNECTIONS = select_connections(
+    "WHERE k.owner_id = :owner_id AND k.id = ANY(CAST(:connection_ids AS uuid[]))"
 )
 
 

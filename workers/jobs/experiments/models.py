@@ -26,7 +26,6 @@ from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutc
 from workers.jobs.turns import Target, with_own_context
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest, ChatResponse
-from workers.providers.factory import ProviderFactory
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +166,7 @@ class RunModels:
             timeouts=role.target.timeouts,
             controls=with_own_context(role.target, ChatControls.model_validate(chosen)),
         )
-        return await ProviderFactory.create_provider(role.target.provider, self._client).send_message(request)
+        return await role.target.service(self._client).send_message(request)
 
     def _answer(
         self, role: RoleModel, response: ChatResponse, seconds: float, notes: list[str]

@@ -12,7 +12,6 @@ from workers.experiment.together import together
 from workers.jobs.experiments.loading import StoredRun
 from workers.jobs.experiments.models import RoleModel
 from workers.providers.base.http_client import ProviderHttpClient
-from workers.providers.factory import ProviderFactory
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ async def model_origins(
 
 
 async def _digest(role: RoleModel, client: ProviderHttpClient) -> str | None:
-    provider = ProviderFactory.create_provider(role.target.provider, client)
+    provider = role.target.service(client)
     try:
         async with asyncio.timeout(PATIENCE):
             models = await provider.list_models(role.target.settings, role.target.timeouts)

@@ -1,5 +1,5 @@
 -- What a turn needs beside its job, for the claim to bring along: one column `brought`.
---   turn    persona and connection; one that was deleted meanwhile is null
+--   turn    persona and connection; one that was deleted meanwhile is null; whether the owner is an administrator
 --   branch  the branch that it answers, newest message first
 -- The branch is read no further up than the budget reaches: about three bytes a token, so that a long
 -- conversation is not read to its beginning at every turn. The budget is the persona's and the connection's;
@@ -17,6 +17,7 @@ turn AS (
         p.template, p.history,
         k.id AS connection_id, k.provider, k.settings, encode(k.secrets, 'base64') AS secrets,
         k.timeouts, k.context_length, k.max_in_flight,
+        (SELECT u.is_admin FROM users u WHERE u.id = a.owner_id) AS of_admin,
         least(CAST(p.history ->> 'max_messages' AS integer), CAST(:max_depth AS integer)) AS messages,
         coalesce(a.num_ctx, k.context_length, CAST(:max_tokens AS integer)) AS tokens
     FROM asked a

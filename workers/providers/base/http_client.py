@@ -21,6 +21,7 @@ from typing import cast
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
@@ -30,8 +31,9 @@ from shared.errors import (
     ProviderConnectionError,
     ProviderResponseError,
 )
-from shared.security.outbound import OutboundTarget, resolve_target
+from shared.security.outbound import OutboundRules, OutboundTarget, refused, resolve_target
 from shared.settings import Settings
+from workers.providers.base.connector import GuardedConnector, was_refused
 from workers.providers.base.faults import RETRIED_STATUSES, status_error
 from workers.providers.base.timeouts import CallClock, CallTimeouts, timed_out
 
@@ -144,7 +146,14 @@ class ProviderHttpClient:
     """The client of one process; make it inside the loop that it will run on.
 
     Redirects are not followed, cookies not kept, and proxies and ``netrc`` of the environment not used:
-    every call goes where :func:`resolve_target` says, and none sees what another one's provider set.
+    every call goes where :func:`resolve_target` says, and none sees what another one's provider set. Calls
+    that may reach private addresses share no connection with those that may not.
+
+    Args:
+        settings: the settings.
+        first_backoff: seconds before the first repetition.
+        max_retry_after: the most seconds that a provider may ask to wait.
+        resolver: looks host names up; default: the system's.
     """
 
     def __init__(
@@ -153,21 +162,14 @@ class ProviderHttpClient:
         *,
         first_backoff: float = FIRST_BACKOFF,
         max_retry_after: float = MAX_RETRY_AFTER,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._settings = settings
         self._first_backoff = first_backoff
         self._max_retry_after = max_retry_after
-        tls = _tls_context()
-        connector = aiohttp.TCPConnector(
-            limit=settings.provider_max_connections, keepalive_timeout=KEEPALIVE, ssl=tls
-        )
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        self._http = httpx.AsyncClient(
-            transport=_Transport(verify=tls, trust_env=False, client=session),
-            trust_env=False,
-            follow_redirects=False,
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-        )
+        self._resolver = resolver or aiohttp.DefaultResolver()
+        #: By whether private addresses may be reached.
+        self._pools: dict[bool, httpx.AsyncClient] = {}
         #: Base URLs of servers that refused ``stream_options``, so that it is not offered to them again.
         self.refuses_stream_options: set[str] = set()
 
@@ -176,9 +178,9 @@ class ProviderHttpClient:
         """The settings of this process."""
         return self._settings
 
-    def resolve(self, url: str) -> OutboundTarget:
+    def resolve(self, url: str, *, of_admin: bool) -> OutboundTarget:
         """Where ``url`` leads; see :func:`shared.security.outbound.resolve_target`."""
-        return resolve_target(url, self._settings)
+        return resolve_target(url, self._settings, of_admin=of_admin)
 
     async def send(self, call: ProviderCall) -> ProviderAnswer:
         """Send ``call``, again if need be, until the provider takes it; close what is returned.
@@ -191,6 +193,7 @@ class ProviderHttpClient:
             ProviderConnectionError, ProviderTimeoutError: it cannot be reached.
             ProviderAuthenticationError, ModelNotFoundError, ProviderRateLimitedError, ProviderRequestError,
             ProviderUnavailableError: it answered with an error status.
+            OutboundAddressError: its host leads to addresses that are not connected to.
         """
         clock = CallClock(call.timeouts)
         try:
@@ -212,12 +215,35 @@ class ProviderHttpClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
+        await self._resolver.close()
+
+    def _pool(self, target: OutboundTarget) -> httpx.AsyncClient:
+        pool = self._pools.get(target.private)
+        if pool is None:
+            tls = _tls_context()
+            connector = GuardedConnector(
+                OutboundRules.of(self._settings, private=target.private),
+                self._resolver,
+                limit=self._settings.provider_max_connections,
+                keepalive_timeout=KEEPALIVE,
+                ssl=tls,
+            )
+            session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            pool = self._pools[target.private] = httpx.AsyncClient(
+                transport=_Transport(verify=tls, trust_env=False, client=session),
+                trust_env=False,
+                follow_redirects=False,
+                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            )
+        return pool
 
     async def _try(self, call: ProviderCall, clock: CallClock, tries: int) -> ProviderAnswer | _Failure:
         connect = call.timeouts.connect
+        http = self._pool(call.target)
         try:
-            request = self._http.build_request(
+            request = http.build_request(
                 call.method,
                 call.target.url + call.path,
                 content=call.body,
@@ -228,8 +254,10 @@ class ProviderHttpClient:
             raise OutboundAddressError("the provider's address or a header of it is malformed") from error
         try:
             with clock:
-                response = await self._http.send(request, stream=True)
+                response = await http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
+            if was_refused(error):
+                return _Failure(refused(self._settings, private=call.target.private), False, cause=error)
             return _connect_failure(error, connect)
         raw = response.extensions["aiohttp_response"]
         try:

@@ -60,8 +60,9 @@ class HttpProviderService(BaseProviderService):
     #: Where chats are sent, below the provider's address.
     _chat_path: str
 
-    def __init__(self, client: ProviderHttpClient) -> None:
+    def __init__(self, client: ProviderHttpClient, *, of_admin: bool = False) -> None:
         self._client = client
+        self._of_admin = of_admin
 
     async def send_message_stream(self, request: ChatRequest) -> AsyncGenerator[StreamingChunk, None]:
         """The answer while it comes; see :meth:`BaseProviderService.send_message_stream`."""

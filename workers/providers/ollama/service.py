@@ -135,7 +135,7 @@ class OllamaService(HttpProviderService):
         streamed: bool = False,
     ) -> ProviderCall:
         chosen = self._settings(settings)
-        target = self._client.resolve(chosen.host)
+        target = self._client.resolve(chosen.host, of_admin=self._of_admin)
         headers = {"accept": "application/x-ndjson" if streamed else "application/json"}
         if payload is not None:
             headers["content-type"] = "application/json"

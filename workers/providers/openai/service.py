@@ -105,7 +105,7 @@ class OpenAIService(HttpProviderService):
         streamed: bool = False,
     ) -> ProviderCall:
         chosen = self._settings(settings)
-        target = self._client.resolve(chosen.base_url)
+        target = self._client.resolve(chosen.base_url, of_admin=self._of_admin)
         key = target.key or chosen.api_key
         headers = {"accept": "text/event-stream" if streamed else "application/json"}
         if payload is not None:
