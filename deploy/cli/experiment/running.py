@@ -85,7 +85,7 @@ def run(
     at any time.
     """
     from deploy.cli.experiment.configuration import valid_file
-    from deploy.cli.experiment.following import experiment_command, follow_to_the_end
+    from deploy.cli.experiment.following import experiment_command, follow_to_the_end, say_it_goes_on
     from deploy.cli.experiment.outcomes import Results
     from deploy.cli.starting import open_or_start
 
@@ -101,9 +101,14 @@ def run(
     data = chosen(data_dir)
     api = open_or_start(data)
     series = Series(api, read, repeat, name, seed, connection)
-    with invalid_is_usage():
-        for _ in range(repeat if detach else min(parallel, repeat)):
-            series.begin()
+    try:
+        with invalid_is_usage():
+            for _ in range(repeat if detach else min(parallel, repeat)):
+                series.begin()
+    except BaseException:
+        if series.runs:
+            say_it_goes_on(series.runs, series.left, data)
+        raise
     if detach:
         _say_begun(series.runs, as_json=as_json)
         if not as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -117,6 +118,44 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_follow(parley: ParleyComman
     done = parley.run("experiment", "follow", identity)
     assert "Phase 1: everybody alone" in done.stdout
     assert "Consensus after 1 round" in done.stdout
+
+
+def test_ctrl_c_during_repeats_tells_what_runs_and_what_was_not_begun(
+    parley: ParleyCommand, ann: StackUser, config: str
+) -> None:
+    process = parley.start(
+        *("experiment", "run", config, "--repeat", "5", "--parallel", "2", "--json"),
+        *("--model", "fake/fake/agents=agree,first=5"),
+    )
+    assert process.stdout is not None
+    begun: set[str] = set()
+    for line in process.stdout:
+        begun.add(json.loads(line)["data"]["experiment_id"])
+        if len(begun) == 2:
+            break
+    process.send_signal(signal.SIGINT)
+    said = process.stdout.read().splitlines()
+    process.stdout.close()
+    assert process.wait() == ExitCode.INTERRUPTED
+    outcome = next(json.loads(line) for line in said if line.startswith('{"type": "outcome"'))
+    assert outcome["exit_status"] == ExitCode.INTERRUPTED
+    assert {run["id"] for run in outcome["experiments"]} == begun
+    assert {run["status"] for run in outcome["experiments"]} == {"running"}
+    assert "3 of the runs were not begun." in said
+    assert begun == {item["id"] for item in ann.get("/api/experiments")["items"]}
+    for identity in begun:
+        assert f"experiment follow {identity}" in "\n".join(said)
+        parley.run("experiment", "cancel", identity)
+
+
+def test_a_terminal_shows_where_the_run_is(parley: ParleyCommand, config: str) -> None:
+    # rich takes any output for a terminal then.
+    parley.environment |= {"FORCE_COLOR": "1", "COLUMNS": "120", "TERM": "xterm"}
+    shown = parley.run("experiment", "run", config, "--model", "fake/fake/agents=agree,first=0.15").stdout
+    assert re.search(r"phase 1 · [\d,]+ tokens · [^\n]* left", shown)
+    assert re.search(r"phase 2 · round 1 of 2 · (Ana|Ben) speaks · [\d,]+ tokens", shown)
+    assert "\x1b[2K" in shown  # a line that is drawn anew
+    assert "Consensus after 1 round" in shown
 
 
 def test_repeated_runs_have_seeds_of_their_own_and_wait_their_turn(

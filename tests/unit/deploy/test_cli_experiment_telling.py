@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import unicodedata
 from typing import Any
 
@@ -105,6 +108,20 @@ def test_a_line_is_one_line_and_not_longer_than_it_may_be(text: str, length: int
 def test_what_can_be_shown_stays() -> None:
     text = "Ich finde: 公平 — ¡sí!\n\t👩‍⚕️"
     assert printable(text) == text
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_gets_no_control_characters_and_a_file_every_byte(terminal: bool) -> None:
+    content = "one\x1b[2Jtwo\x9bthree\n".encode()
+    code = f"from deploy.cli.experiment.printable import write_out; write_out({content!r})"
+    outer, inner = os.openpty() if terminal else os.pipe()
+    try:
+        subprocess.run([sys.executable, "-c", code], stdout=inner, check=True, timeout=60)
+        written = os.read(outer, 1000)
+    finally:
+        os.close(outer)
+        os.close(inner)
+    assert written == (b"one[2Jtwothree\r\n" if terminal else content)
 
 
 def test_a_duration_is_told_in_its_unit() -> None:
