@@ -186,7 +186,10 @@ class Journal:
         self._spent = spent
         self._replay = replay
         self._began_at = asyncio.get_running_loop().time()
-        self._counts = _Counts()
+        # Those that were in flight were made, too.
+        self._counts = _Counts(calls=sum(step.sends for step in self._recorded.values() if not step.answer))
+        #: Calls of earlier attempts that are not gone through yet; until then the run stands where it did.
+        self._behind = sum(step.answer is not None for step in self._recorded.values())
         self._told = 0
         self._flying = 0
         self._landed = asyncio.Event()
@@ -234,6 +237,7 @@ class Journal:
             if self._replay and step.prompt_hash != prompt_hash:
                 raise ReplayDivergedError(f"The step {path} was recorded under another prompt.")
             self._counts.calls += step.sends
+            self._behind -= 1
             result = _read(step, step.answer, reader)
         self._count(key, step.answer)
         return result
@@ -345,6 +349,9 @@ class Journal:
 
     def _stand(self, *, complete: bool = False) -> None:
         standing = self.standing
+        if self._behind and not self._replay and standing.progress < 1:
+            # Who looks has seen more than this.
+            return
         self._store.stand(standing)
         tokens = standing.input_tokens + standing.output_tokens
         self.emit(
