@@ -70,6 +70,7 @@ PLAYS: dict[str, Play] = {
         "ballot": lambda asked: {"principle": 5 if "5 = " in asked.question else 1, "certainty": "sure"},
         "statement": says("The incomes should lie as near together as they can.\nPROPOSAL: 5"),
     },
+    "calls": {"statement": says("Let us take principle 3.\n**I call for a vote now.**")},
     "comes_round": {"ballot": by_round(*({"principle": p, "certainty": "unsure"} for p in (1, 3)))},
     "small": {"amount": says({"amount": 5}), "correction": says({"amount": 14_000})},
     # Calling votes.
@@ -91,6 +92,14 @@ PLAYS: dict[str, Play] = {
     "silent_amount": {"amount": says(SILENT)},
     "silent_ranking": {"ranking": says(SILENT)},
     "silent_final": {"final_ranking": says(SILENT)},
+    # Memories.
+    "remembers": {
+        "memory": lambda asked: (
+            f"We are in round {asked.round}. I want a floor. " + "Others may differ. " * 30
+        ),
+        "compress": says("I want a floor."),
+    },
+    "refuses_to_remember": {"memory": says("I'm sorry, but I cannot help with that.")},
     # Rankings and opinions.
     "ranks_3124": {
         "ranking": says({"ranking": [3, 1, 2, 4], "certainty": "sure"}),

@@ -6,8 +6,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.experiments.lab import Lab, working
-from tests.support.stack import Stack
+from tests.integration.experiments.lab import Lab, config, working
+from tests.support.stack import Stack, StackUser
+
+#: Runs in which somebody does not answer.
+_SILENT = {
+    "statement": ("agree", "agree+silent_statement"),
+    "confirmation": ("agree", "agree+silent_confirmation"),
+    "ballot": ("agree", "agree+silent_ballot", "agree"),
+    "all ballots": ("agree+silent_ballot", "agree+silent_ballot"),
+    "amount": ("agree", "agree+silent_amount"),
+}
 
 
 @pytest.fixture
@@ -16,3 +25,25 @@ async def lab(stack: Stack) -> AsyncIterator[Lab]:
     stack.model.reset()
     async with working(stack.user()) as made:
         yield made
+
+
+@pytest.fixture(scope="package", autouse=True)
+def silent_runs(stack: Stack) -> tuple[StackUser, dict[str, str]]:
+    """Runs that wait for time-outs, and their paths: begun before all others, so that nobody waits for them.
+
+    Ten seconds are the shortest time that a configuration may give.
+    """
+    user = stack.user()
+    user.connect("fake")
+    settings = {
+        "max_statement_retries": 1,
+        "two_stage_max_retries": 1,
+        "statement_timeout_seconds": 10,
+        "confirmation_timeout_seconds": 10,
+        "two_stage_timeout_seconds": 10,
+    }
+    begun = {
+        name: user.post("/api/experiments", json={"config": config(*plays, phase2_settings=settings)})
+        for name, plays in _SILENT.items()
+    }
+    return user, {name: f"/api/experiments/{one['experiment_id']}" for name, one in begun.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -189,8 +190,6 @@ class Lab:
             await server.await_("requests", count + 1, timeout=timeout)
 
     async def _counters(self) -> dict[str, int]:
-        import asyncio
-
         counters = await asyncio.to_thread(self.user.stack.model.counters)
         return {"requests": 0, **counters}
 
@@ -203,9 +202,9 @@ def asked(request: Request) -> Asked:
 
 
 @asynccontextmanager
-async def working(user: StackUser) -> AsyncIterator[Lab]:
-    """A user with a connection ``fake`` under a key of its own."""
+async def working(user: StackUser, **connection: Any) -> AsyncIterator[Lab]:
+    """A user with a connection ``fake`` under a key of its own; other fields of it are sent as given."""
     key = f"sk-of-{user.id}"
-    user.connect("fake", settings={"api_key": key})
+    user.connect("fake", settings={"api_key": key}, **connection)
     async with user.http() as http:
         yield Lab(user, http, key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
 
 import orjson
 import pytest
@@ -163,46 +162,3 @@ async def test_a_provider_that_is_busy_is_waited_for(lab: Lab) -> None:
     assert calls[1]["at"] - calls[0]["ended_at"] >= 1e9
     usage = played.result["run"]["usage"]
     assert usage["calls"] == usage["calls_sent"] == len(await lab.requests()) - 1
-
-
-async def test_time_outs_are_answers_that_are_missing(lab: Lab) -> None:
-    """All of them at once: each run waits for ten seconds, the shortest time that there is."""
-    plays: dict[str, tuple[str, ...]] = {
-        "statement": ("agree", "agree+silent_statement"),
-        "confirmation": ("agree", "agree+silent_confirmation"),
-        "ballot": ("agree", "agree+silent_ballot", "agree"),
-        "all ballots": ("agree+silent_ballot", "agree+silent_ballot"),
-        "amount": ("agree", "agree+silent_amount"),
-    }
-    settings: dict[str, Any] = {
-        "max_statement_retries": 1,
-        "two_stage_max_retries": 1,
-        "statement_timeout_seconds": 10,
-        "confirmation_timeout_seconds": 10,
-        "two_stage_timeout_seconds": 10,
-    }
-    runs = await asyncio.gather(*(lab.play(config(*one, phase2_settings=settings)) for one in plays.values()))
-    played = dict(zip(plays, runs, strict=True))
-
-    said = played["statement"].agent("Bob")["phase_2"]["rounds"][0]
-    assert (said["quarantined"], said["warnings"]) == (True, ["timed_out"])
-    assert played["statement"].general["consensus_reached"] is True
-
-    [attempt] = played["confirmation"].result["voting_history"]["vote_confirmation_attempts"]
-    assert attempt["confirmation_responses"] == {"Alice": "Yes", "Bob": None}
-    assert played["confirmation"].votes == []
-
-    [vote] = played["ballot"].votes
-    assert (vote["disagreement"], vote["abstentions"]) == ("voting_failed", 1)
-    assert vote["vote_counts"] == {WITH_FLOOR: 2}
-    assert played["ballot"].ballot("Bob")["abstention"] == "timed_out"
-    assert played["ballot"].ballot("Carol")["constraint_amount"] == 14_000
-
-    [vote] = played["all ballots"].votes
-    assert (vote["disagreement"], vote["abstentions"], vote["vote_counts"]) == ("voting_failed", 2, {})
-
-    late = played["amount"].ballot("Bob")
-    assert (late["abstention"], late["assessed_choice"]) == ("timed_out", None)
-    for one in runs:
-        assert one.result["run"]["usage"]["timed_out"] >= 1
-        assert one.general["status"] == "complete"
