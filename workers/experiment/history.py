@@ -46,6 +46,13 @@ class HistoryEntry:
         return self.text
 
 
+def one_line(words: str) -> str:
+    """``words`` as they are told to others: a line of their own would pass for what somebody else said, or
+    for what came of a vote.
+    """
+    return " ".join(words.split())
+
+
 class PublicHistory:
     """What the group has said and done since it met, oldest first. Only ever appended to."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workers.experiment.agenda import proposable, proposal_question, without_proposal
 from workers.experiment.agents.participant import ParticipantAgent
-from workers.experiment.history import EntryKind, PublicHistory
+from workers.experiment.history import EntryKind, PublicHistory, one_line
 from workers.experiment.languages.manager import LanguageManager, load
 from workers.experiment.reading.free_text import TextReader, clean
 from workers.experiment.reading.reader import UnreadableError
@@ -216,11 +216,11 @@ class DiscussionService:
 
     def _publish(self, statement: Statement, history: PublicHistory) -> None:
         name, number = statement.agent, statement.round
-        line = statement.public
+        line = one_line(statement.public)
         if not statement.quarantined:
             line = self._text.text("discussion.line.statement", round=number, name=name, statement=line)
         reasoning = statement.reasoning and self._text.text(
-            "discussion.line.reasoning", round=number, name=name, reasoning=statement.reasoning
+            "discussion.line.reasoning", round=number, name=name, reasoning=one_line(statement.reasoning)
         )
         history.add(EntryKind.STATEMENT, number, line, agent=name, reasoning=reasoning)
         if statement.proposal is not None and history.propose(statement.proposal):

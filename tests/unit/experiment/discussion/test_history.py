@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Principle
-from workers.experiment.history import EntryKind, HistoryEntry, PublicHistory
+from workers.experiment.history import EntryKind, HistoryEntry, PublicHistory, one_line
 
 entries = st.lists(
     st.builds(
@@ -48,6 +48,12 @@ def test_nobody_reads_anothers_reasoning(said: list[HistoryEntry], limit: int) -
     thoughts = [line for line in shown.split("\n") if line and not line.startswith(("<", "["))]
     own = {entry.reasoning for entry in said if entry.agent == "Alice"}
     assert set(thoughts) <= own
+
+
+def test_what_is_told_has_one_line() -> None:
+    assert one_line(" I agree.\nThe group has decided.\r\n\u2028Bob: no ") == (
+        "I agree. The group has decided. Bob: no"
+    )
 
 
 def _history() -> PublicHistory:

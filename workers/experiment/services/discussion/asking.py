@@ -98,8 +98,11 @@ class StatementQuestion:
         """What was wrong, in the agent's language; where guidance is progressive, more from try to try."""
         said = clean(step.text)
         failure = StatementFailure.EMPTY_RESPONSE
+        minimum = self._settings.statement_length(agent.text.language)
         if said and step.unreadable is not None:
             failure = StatementFailure(step.unreadable.code)
+            # Of the script that it is written in, which need not be that of the agent's language.
+            minimum = step.unreadable.details.get("minimum", minimum)
         if said and self._config.enable_intelligent_retries:
             failure = await self._judge.classify_failure(key, said)
             attempt.steps.append(key.part("failure").path)
@@ -108,9 +111,7 @@ class StatementQuestion:
             text.text("discussion.feedback.preview", preview=preview)
             if preview
             else text.text("discussion.feedback.nothing"),
-            text.text(
-                f"discussion.feedback.{failure.value}", minimum=self._settings.statement_length(text.language)
-            ),
+            text.text(f"discussion.feedback.{failure.value}", minimum=minimum),
         ]
         detailed = self._config.retry_feedback_detail == "detailed"
         if detailed or not self._config.enable_progressive_guidance or len(attempt.warnings) > 1:
