@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from shared.errors import ParleyError
 from shared.schemas.events import EventType
@@ -16,23 +16,40 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def degrade(journal: Journal, service: str, key: StepKey, work: Awaitable[T], fallback: T) -> T:
+async def degrade(
+    journal: Journal,
+    service: str,
+    key: StepKey,
+    work: Coroutine[Any, Any, T],
+    fallback: T,
+    *,
+    asks: bool = False,
+) -> T:
     """What ``work`` returns, or ``fallback`` when the service fails; the failure is recorded at ``key``.
+
+    With ``asks``, models are asked for the work: it may fail once and not again, so that a failure which is
+    recorded is not tried again, and the run stays the one that went on without the service. Any other work
+    fails alike each time.
 
     A :class:`~shared.errors.ParleyError` is no failure of the service: the provider is away, the budget is
     used up, the replay diverged. It passes, and stops the run.
     """
-    try:
-        return await work
-    except ParleyError:
-        raise
-    except Exception as error:
-        log.warning("a service of an experiment failed", extra={"service": service}, exc_info=True)
-        told = f"{type(error).__name__}: {error}"[:500]
-        failure = journal.note(key.part("degraded"), lambda: told)
-        journal.emit(
-            key.part("degraded").path,
-            EventType.SERVICE_DEGRADED,
-            {"service": service, "step": key.path, "message": failure},
-        )
-        return fallback
+    at = key.part("degraded")
+    told = journal.recorded_note(at) if asks else None
+    if told is not None:
+        work.close()
+    else:
+        try:
+            return await work
+        except ParleyError:
+            raise
+        except Exception as error:
+            log.warning("a service of an experiment failed", extra={"service": service}, exc_info=True)
+            told = f"{type(error).__name__}: {error}"[:500]
+    failure = journal.note(at, lambda: told)
+    journal.emit(
+        at.path,
+        EventType.SERVICE_DEGRADED,
+        {"service": service, "step": key.path, "message": failure},
+    )
+    return fallback

@@ -238,4 +238,5 @@ class Participation:
             self._key(purpose, round_number),
             self._memory.update_discussion_memory(self._agent, told, context),
             MemoryUpdate(self._agent.name, self._agent.memory, "skipped"),
+            asks=True,
         )

@@ -274,7 +274,7 @@ class Phase2Manager:
         async def heard(agent: ParticipantAgent) -> None:
             said = account(statements, agent, self._services.memory, own_reasoning=own_reasoning)
             told = agent.text.text("discussion.memory.round", round=number, rounds=last, said=said)
-            tries = next((len(own.warnings) + 1 for own in statements if own.agent == agent.name), 1)
+            tries = next((_asked(own) for own in statements if own.agent == agent.name), 1)
             if tries > 1 and self._config.memory_update_on_retry:
                 told = f"{told}\n{agent.text.text('discussion.memory.asked_again', times=tries)}"
             context = MemoryContext(2, number, MemoryEvent.DISCUSSION)
@@ -352,6 +352,11 @@ class Phase2Manager:
 
     def _emit(self, key: StepKey, event: EventType, data: dict[str, Any]) -> None:
         self._journal.emit(f"{key.path}/{event.value}", event, data)
+
+
+def _asked(statement: Statement) -> int:
+    """How often it was asked for: a warning is kept of each try that brought none."""
+    return sum("/statement/try" in path for path in statement.steps)
 
 
 def _event(vote: VoteRound) -> MemoryEvent:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from workers.experiment.agents.participant import ParticipantAgent
 from workers.experiment.degrade import degrade
+from workers.experiment.history import one_line
 from workers.experiment.records import Statement
 from workers.experiment.services.memory_service import REASONING_LENGTH, STATEMENT_LENGTH
 from workers.experiment.services.protocols import MemoryProtocol
@@ -27,10 +29,12 @@ class Memories:
         self._journal = journal
         self._sizes: dict[str, list[int]] = {agent.name: [] for agent in self._agents}
 
-    async def update(self, key: StepKey, update: Callable[[ParticipantAgent], Awaitable[None]]) -> None:
+    async def update(
+        self, key: StepKey, update: Callable[[ParticipantAgent], Coroutine[Any, Any, None]]
+    ) -> None:
         """Have everybody's memory updated, all at once; one whose update fails keeps what it was."""
         await together(
-            degrade(self._journal, "memory", key.of(agent.name), update(agent), None)
+            degrade(self._journal, "memory", key.of(agent.name), update(agent), None, asks=True)
             for agent in self._agents
         )
 
@@ -66,11 +70,11 @@ def account(
     for statement in statements:
         where = {"round": statement.round, "name": statement.agent}
         if own_reasoning and statement.reasoning and statement.agent == reader.name:
-            thought = memory.truncate_content(statement.reasoning, REASONING_LENGTH)
+            thought = one_line(memory.truncate_content(statement.reasoning, REASONING_LENGTH))
             lines.append(text.text("discussion.line.reasoning", reasoning=thought, **where))
         if statement.quarantined:
             lines.append(text.text("discussion.line.unavailable", **where))
         else:
-            public = memory.truncate_content(statement.public, STATEMENT_LENGTH)
+            public = one_line(memory.truncate_content(statement.public, STATEMENT_LENGTH))
             lines.append(text.text("discussion.line.statement", statement=public, **where))
     return "\n".join(lines)

@@ -80,6 +80,7 @@ class Settlement:
             StepKey(2, None, None, "ranking/final"),
             self._services.counterfactuals.collect_final_rankings(self._agents, shown),
             {},
+            asks=True,
         )
         found = {agent.name: collected.get(agent.name) or _no_ranking(agent) for agent in self._agents}
         for name, record in found.items():

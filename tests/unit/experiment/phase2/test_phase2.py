@@ -191,6 +191,13 @@ async def test_a_memory_keeps_that_a_statement_had_to_be_asked_for_again_where_t
         assert ["asked 2 times" in told for told in group.asked("memory/discussion")] == [kept, False]
 
 
+async def test_who_was_never_heard_is_told_how_often_it_was_asked() -> None:
+    group = group_of(2, rounds=1, enable_intelligent_retries=False, script=playing(statement="no"))
+    await played(group)
+
+    assert ["asked 3 times" in told for told in group.asked("memory/discussion")] == [True, True]
+
+
 async def test_a_group_that_is_too_small_is_reported_and_meets(caplog: pytest.LogCaptureFixture) -> None:
     group = group_of(2, rounds=1, phase2_settings={"min_agents_for_experiment": 3})
     record = await played(group)
@@ -426,6 +433,27 @@ async def test_a_run_that_is_taken_up_anywhere_ends_alike_and_asks_nothing_twice
     del steps[-3]
     with pytest.raises(ReplayDivergedError):
         await played(Group(whole.config, playing(), recorded=_copies(dict(steps)), replay=True))
+
+
+async def test_what_failed_once_is_done_without_for_good() -> None:
+    failed: list[ModelCall] = []
+
+    def script(call: ModelCall) -> Answer:
+        if call.schema_name == "memory" and not failed:
+            failed.append(call)
+            raise OSError("the memory's model fell over")
+        return playing()(call)
+
+    whole = Group(config_of(2, phase2_rounds=1), script)
+    record = await played(whole)
+    steps = dict(whole.store.steps)
+    assert [event["service"] for event in whole.told("service_degraded")] == ["memory"]
+
+    for replay in (False, True):
+        again = Group(whole.config, playing(), recorded=_copies(steps), replay=replay)
+        assert await played(again) == record
+        assert again.told("service_degraded") == whole.told("service_degraded")
+        assert not again.models.calls
 
 
 def _copies(steps: Mapping[str, StepRecord]) -> dict[str, StepRecord]:
