@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from shared.schemas.experiment.terms import Principle
@@ -46,7 +47,7 @@ class UtilityAgent:
         """
         if not statement.strip():
             return StatementFailure.EMPTY_RESPONSE
-        question = self._text.text("utility.failure", statement=statement)
+        question = self._text.text("utility.failure", statement=_within("answer", statement))
         said = await self._ask(key.part("failure"), question, FailureReader())
         return said or StatementFailure.TOO_SHORT
 
@@ -65,7 +66,9 @@ class UtilityAgent:
         """The principle that a statement speaks for; ``None`` when it speaks for none, or nobody can tell."""
         if not statement.strip():
             return None
-        question = self._text.text("utility.favoured", statement=statement, principles=self._principles())
+        question = self._text.text(
+            "utility.favoured", statement=_within("statement", statement), principles=self._principles()
+        )
         for number in range(1, TRIES + 1):
             found = await self._ask(key.at_try(number), question, FavouredReader())
             if found is not None:
@@ -74,6 +77,7 @@ class UtilityAgent:
 
     async def compress(self, key: StepKey, memory: str, limit: int) -> str | None:
         """``memory`` in fewer than ``limit`` characters; ``None`` when the model did not keep to that."""
+        memory = _within("notes", memory)
         question = self._text.text("utility.compress", memory=memory, limit=limit)
         for number in range(1, TRIES + 1):
             shorter = await self._ask(key.at_try(number), question, TextReader())
@@ -99,3 +103,8 @@ class UtilityAgent:
             reader,
         )
         return step.value
+
+
+def _within(tag: str, material: str) -> str:
+    """``material`` without the tags that it stands between: it cannot end itself and go on as a question."""
+    return re.sub(rf"<(\s*/?\s*{tag}\s*)>", r"(\1)", material, flags=re.IGNORECASE)

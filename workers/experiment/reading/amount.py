@@ -115,11 +115,13 @@ class AmountReader:
         """What a JSON value says.
 
         Raises:
-            UnreadableError: see :meth:`read`.
+            UnreadableError: see :meth:`read`; ``ambiguous_amount`` for a number like ``15.000``.
         """
         if isinstance(value, str):
             return self.plain(plain(value))
         if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+            if _like_grouped(Decimal(value)):
+                raise UnreadableError("ambiguous_amount")
             return self._whole(Decimal(value))
         raise UnreadableError("no_amount")
 
@@ -171,6 +173,11 @@ class AmountReader:
         if amount != int(amount):
             raise UnreadableError("whole_numbers_only")
         return int(amount)
+
+
+def _like_grouped(amount: Decimal) -> bool:
+    """Whether a number of JSON has three decimals: ``15.000`` is 15 there, and 15,000 to whoever wrote it."""
+    return amount.as_tuple().exponent == -3 and 1 <= abs(amount) < 1_000
 
 
 def _is_set(text: str, number: Numeral) -> bool:

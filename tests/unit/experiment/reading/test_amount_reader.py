@@ -181,6 +181,8 @@ def test_other_amounts(answer: str, language: Language, amount: int | None) -> N
         ("9" * 400, EN, "ambiguous_amount"),
         ('{"amount": 1e999999999}', EN, "amount_too_high"),
         ('{"amount": 15000} {"amount": 20000}', EN, "multiple_amounts"),
+        ('{"amount": 15.000}', ES, "ambiguous_amount"),
+        ('{"amount": 12.500}', EN, "ambiguous_amount"),
         ('{"amount": null}', EN, "no_amount"),
         ('{"amount": true}', EN, "no_amount"),
         ('{"amount": [15000]}', EN, "no_amount"),
