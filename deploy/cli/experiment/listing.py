@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,9 @@ import typer
 from deploy.cli.data_dir import DataDirOption, chosen
 from deploy.cli.experiment.options import ExperimentArgument
 from deploy.cli.users import JsonOption
+
+#: Columns of the list that hold numbers.
+_RIGHT = (4, 5)
 
 
 def list_experiments(
@@ -37,36 +42,41 @@ def list_experiments(
     if not items:
         typer.echo("There are no experiments yet; parley experiment init writes an example to begin with.")
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from deploy.cli.experiment.printable import one_line
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "name", "status", "where", "calls", "tokens", "seed", "begun"):
-        right = title in ("calls", "tokens", "seed")
-        table.add_column(
-            title,
-            justify="right" if right else "left",
-            no_wrap=True,
-            overflow="ellipsis" if title == "name" else "fold",
-        )
-    for item in items:
-        cells = (
-            item["id"][:8],
-            one_line(item["name"], 40) + ("" if item["kind"] == "run" else f" [{item['kind']}]"),
-            item["status"],
-            where(item),
-            str(item["calls"]),
-            f"{item['tokens']:,}",
-            str(item["seed"]),
-            str(item["created_at"])[:16].replace("T", " "),
-        )
-        table.add_row(*(Text(cell) for cell in cells))
-    console = Console(highlight=False, markup=False)
-    # Where nobody looks, nothing is cut to a width that nobody has.
-    console.print(table, width=None if console.is_terminal else 200)
+    rows = [
+        ("id", "name", "status", "where", "tokens", "seed", "begun"),
+        *(
+            (
+                item["id"][:8],
+                one_line(item["name"] if item["kind"] == "run" else f"[{item['kind']}] {item['name']}", 60),
+                item["status"],
+                where(item),
+                f"{item['tokens']:,}",
+                str(item["seed"]),
+                str(item["created_at"])[5:16].replace("T", " "),
+            )
+            for item in items
+        ),
+    ]
+    for line in _table(rows):
+        typer.echo(line)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns side by side; on a terminal the names (the second) get what the others leave."""
+    from rich.cells import cell_len, set_cell_size
+
+    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    if sys.stdout.isatty():
+        left = shutil.get_terminal_size().columns - 1 - sum(widths) + widths[1] - 2 * (len(widths) - 1)
+        widths[1] = max(min(widths[1], left), 8)
+    for row in rows:
+        cells = [
+            " " * (width - cell_len(cell)) + cell if place in _RIGHT else set_cell_size(cell, width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
 
 
 def where(item: dict[str, Any]) -> str:
@@ -75,7 +85,7 @@ def where(item: dict[str, Any]) -> str:
         return f"done, round {item['round']}" if item["round"] else "done"
     if not item["phase"]:
         return "not begun"
-    place = f"phase {item['phase']}" + (f", round {item['round']}" if item["phase"] == 2 else "")
+    place = f"round {item['round']}" if item["round"] else f"phase {item['phase']}"
     return f"{place}, {item['progress']:.0%}"
 
 

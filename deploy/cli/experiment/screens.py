@@ -12,6 +12,7 @@ from deploy.cli.experiment.printable import one_line
 from deploy.cli.experiment.telling import Standing, chosen_words, seconds_words, told
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 #: Where nothing moves on the screen, a line tells of progress whenever so much more is done.
@@ -127,9 +128,7 @@ class TextScreen:
     """
 
     def __init__(self, *, compact: bool = False, brief: bool = False) -> None:
-        from rich.console import Console
-
-        self._console = Console(highlight=False, markup=False, emoji=False)
+        self._console = _console()
         self._compact = compact
         self._brief = brief
         self._progress: Progress | None = None
@@ -201,6 +200,21 @@ class TextScreen:
             if self._compact:
                 return
             self._line(f"… {standing.fraction:.0%} · {words} {left}".rstrip())
+
+
+def _console() -> Console:
+    """A console whose reader may go away, as ``head`` does: that is no failure."""
+    import typer
+    from rich.console import Console
+
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            try:
+                super().on_broken_pipe()
+            except SystemExit:
+                raise typer.Exit(0) from None
+
+    return _Console(highlight=False, markup=False, emoji=False)
 
 
 def ending(run: FollowedRun) -> list[str]:

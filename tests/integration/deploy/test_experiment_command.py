@@ -278,12 +278,21 @@ def test_what_came_of_a_run_is_written_to_files(
     assert "cannot be written" in nowhere.stderr
 
 
+def test_a_reader_that_has_had_enough_is_no_failure(parley: ParleyCommand, config: str) -> None:
+    identity = finished(parley, config)["id"]
+    process = parley.start("experiment", "follow", identity)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait() == ExitCode.OK
+
+
 def test_experiments_are_listed_and_shown(parley: ParleyCommand, config: str) -> None:
     assert "There are no experiments yet" in parley.run("experiment", "list").stdout
     run = finished(parley, config)
     listed = parley.run("experiment", "list").stdout.splitlines()
-    assert listed[0].split() == ["id", "name", "status", "where", "calls", "tokens", "seed", "begun"]
+    assert listed[0].split() == ["id", "name", "status", "where", "tokens", "seed", "begun"]
     assert listed[1].startswith(f"{run['id'][:8]}  mine  succeeded  done, round 1")
+    assert len(listed[1].split()) == len(listed[0].split()) + 3  # "done, round 1"; day and time
     items = json.loads(parley.run("experiment", "list", "--limit", "1", "--json").stdout)
     assert [item["id"] for item in items] == [run["id"]]
     shown = parley.run("experiment", "show", run["id"][:4]).stdout
