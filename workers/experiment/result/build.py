@@ -107,10 +107,10 @@ def _run(run: FinishedRun) -> dict[str, Any]:
         ],
         "models": {
             "agents": {
-                agent.name: _model(run.models.get(agent.name), run.notes.get(agent.name, ()))
+                agent.name: _model(run.models.get(agent.name), _notes(agent.name, run))
                 for agent in run.config.agents
             },
-            "utility_agent": _model(run.models.get(None), run.notes.get(None, ())),
+            "utility_agent": _model(run.models.get(None), _notes(None, run)),
         },
         "usage": _usage(run),
         "degraded_services": plain(run.degraded),
@@ -125,6 +125,16 @@ def _model(used: ModelUsed | None, notes: tuple[str, ...]) -> dict[str, Any] | N
         return None
     # Sorted: answers arrive in any order, and the result must not depend on it.
     return {**plain(used), "answered": sorted(used.answered), "notes": sorted(notes)}
+
+
+def _notes(role: str | None, run: FinishedRun) -> tuple[str, ...]:
+    """What was found out about the model of a role, by whichever of the roles that it plays asked first."""
+    used = run.models.get(role)
+    found = set(run.notes.get(role, ()))
+    for other, its in run.models.items():
+        if used is not None and (its.requested, its.connection) == (used.requested, used.connection):
+            found.update(run.notes.get(other, ()))
+    return tuple(found)
 
 
 def _usage(run: FinishedRun) -> dict[str, Any]:

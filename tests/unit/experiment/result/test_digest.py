@@ -178,6 +178,17 @@ def test_the_order_in_which_answers_arrived_does_not_count() -> None:
     assert digest(build(sample.run(models=names))) == digest(build(sample.run(models=turned)))
 
 
+def test_who_found_out_what_a_model_refuses_does_not_count() -> None:
+    """The roles that one model plays ask it at once; which of them is refused first is chance."""
+    found = sample.run().notes[None]
+
+    result = build(sample.run(notes={sample.NAMES[0]: found}))
+    assert digest(result) == digest(RESULT)
+    others = {**sample.run().models, None: ModelUsed(requested="m")}
+    models = build(sample.run(models=others, notes={None: found}))["run"]["models"]
+    assert [used["notes"] for used in models["agents"].values()] == [[]] * len(sample.NAMES)
+
+
 def test_numbers_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         canonical({"analysis": float("nan")})
