@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.experiments.lab import Lab, config, working
+from tests.integration.experiments.lab import Lab, config, connected, working
 from tests.support.stack import Stack, StackUser
 
 #: Runs in which somebody does not answer.
@@ -19,11 +19,18 @@ _SILENT = {
 }
 
 
+@pytest.fixture(scope="package")
+def somebody(stack: Stack) -> tuple[StackUser, str]:
+    """A user with a connection ``fake``, and the key that it sends there."""
+    user = stack.user()
+    return user, connected(user)
+
+
 @pytest.fixture
-async def lab(stack: Stack) -> AsyncIterator[Lab]:
-    """A new user with a connection; the fake model has forgotten what was before."""
+async def lab(stack: Stack, somebody: tuple[StackUser, str]) -> AsyncIterator[Lab]:
+    """Somebody who runs experiments; the fake model has forgotten what was before."""
     stack.model.reset()
-    async with working(stack.user()) as made:
+    async with working(*somebody) as made:
         yield made
 
 
@@ -34,7 +41,7 @@ def silent_runs(stack: Stack) -> tuple[StackUser, dict[str, str]]:
     Ten seconds are the shortest time that a configuration may give.
     """
     user = stack.user()
-    user.connect("fake")
+    connected(user)
     settings = {
         "max_statement_retries": 1,
         "two_stage_max_retries": 1,
