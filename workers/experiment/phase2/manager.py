@@ -161,7 +161,7 @@ class Phase2Manager:
 
     async def _go_on(self, number: int, phase_1: Sequence[Phase1Record]) -> None:
         """Take up the settings that hold from this round on, if any begin here."""
-        if number == 1 or number not in self._later:
+        if number not in self._later or self._later[number][1] is self._services:
             return
         manipulator, task = self._services.manipulator, self._config.manipulating
         self._config, self._services = self._later[number]

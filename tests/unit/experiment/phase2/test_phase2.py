@@ -479,6 +479,22 @@ async def test_a_fork_changes_settings_from_its_round_on() -> None:
     assert thinking == [False, False, True]
 
 
+async def test_a_fork_may_begin_with_the_first_round() -> None:
+    group = group_of(rounds=1)
+    changed = config_of(3, phase2_rounds=1, forced_ballot_last_round=True, manipulator={"name": "Bob"})
+    manager = Phase2Manager(
+        group.config,
+        group.agents,
+        group.journal,
+        group.services(),
+        later={1: (changed, group.services(changed))},
+    )
+    record = await manager.run(phase_1({name: LIKED[name] for name in ("Alice", "Bob", "Carol")}))
+
+    assert record.rounds[0].vote.trigger == "forced"
+    assert group.told("manipulation") == [{"round": 1, "agent": "Bob"}]
+
+
 async def test_a_fork_with_the_same_manipulator_keeps_its_task_and_another_one_takes_over() -> None:
     group = group_of(rounds=3, manipulator={"name": "Alice"})
     same = config_of(3, phase2_rounds=3, open_agenda=True, manipulator={"name": "Alice"})
