@@ -12,7 +12,7 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
@@ -52,7 +52,7 @@ BY_THE_WAY = frozenset({"progress", "resumed"})
 FACTS = ("kind", "role", "prompt_hash", "schema_name", "outcome", "answer", "value", "unreadable", "model")
 
 
-def config(seed: int, **changes: Any) -> dict[str, Any]:
+def config(seed: int, names: Sequence[str] = AGENTS, **changes: Any) -> dict[str, Any]:
     """A run of three agents who say what chance has them say, with a vote in its last round at the latest."""
     model = f"fake/agents=chance,first={CALL}"
     return {
@@ -61,9 +61,9 @@ def config(seed: int, **changes: Any) -> dict[str, Any]:
                 "name": name,
                 "personality": f"You are {name}.",
                 "model": model,
-                "reasoning_enabled": name == "Bob",
+                "reasoning_enabled": name == names[1],
             }
-            for name in AGENTS
+            for name in names
         ],
         "utility_agent_model": model,
         "connection": "fake",
@@ -139,8 +139,9 @@ class Workers:
 
 @dataclass
 class Follower:
-    """A client that hangs up again and again and goes on behind the last event that it has."""
+    """A client that hangs up again and again, and goes on behind its last event at any gateway."""
 
+    system: System
     http: httpx.AsyncClient
     path: str
     chance: random.Random
@@ -157,7 +158,8 @@ class Follower:
         headers = {"Last-Event-ID": self.ids[-1]} if self.ids else {}
         self.connections += 1
         try:
-            async with self.http.stream("GET", f"{self.path}/events", headers=headers) as answer:
+            url = f"{self.chance.choice(self.system.gateways).url}{self.path}/events"
+            async with self.http.stream("GET", url, headers=headers) as answer:
                 if answer.status_code == 204:
                     return True
                 if answer.status_code != 200:
@@ -337,13 +339,14 @@ class Runs:
     database: Database
     chance: random.Random
 
-    async def begin(self, config: dict[str, Any]) -> Run:
-        """Start one, with a client that follows it."""
-        self.system.stack.model.reset()
+    async def begin(self, config: dict[str, Any], *, alone: bool = True) -> Run:
+        """Start one, with a client that follows it; ``alone``: the model forgets what it was asked before."""
+        if alone:
+            self.system.stack.model.reset()
         accepted = await self.http.post("/api/experiments", json={"config": config})
         assert accepted.status_code == 202, accepted.text
         experiment_id = accepted.json()["experiment_id"]
-        follower = Follower(self.http, f"/api/experiments/{experiment_id}", self.chance)
+        follower = Follower(self.system, self.http, f"/api/experiments/{experiment_id}", self.chance)
         return Run(self, experiment_id, follower, asyncio.create_task(follower.follow()))
 
     async def whole(self, config: dict[str, Any]) -> Whole:
@@ -364,7 +367,15 @@ class Whole:
     config: dict[str, Any]
     left: Recorded
 
-    def compare(self, run: Run, left: Recorded, *, known: bool = True, provider_fails: bool = False) -> None:
+    def compare(
+        self,
+        run: Run,
+        left: Recorded,
+        *,
+        known: bool = True,
+        provider_fails: bool = False,
+        others: bool = False,
+    ) -> None:
         """Fail unless a run came to the same, and asked nothing twice that was answered.
 
         Args:
@@ -372,6 +383,7 @@ class Whole:
             left: what it left.
             known: whether what was in flight is known of every attempt that did not come to the end.
             provider_fails: whether calls were cut off, so that one was made more often than it was begun.
+            others: whether the model was asked by other runs, too, with prompts of their own.
         """
         whole = self.left
         assert left.status == "succeeded", left.job
@@ -381,7 +393,7 @@ class Whole:
                 assert step[fact] == whole.steps[path][fact], f"{fact} of {path}"
         assert left.digest == whole.digest
         self._compare_events(left)
-        self._compare_sends(run, left, known, provider_fails)
+        self._compare_sends(run, left, known, provider_fails, others)
 
     def _compare_events(self, left: Recorded) -> None:
         assert [event["number"] for event in left.events] == list(range(1, len(left.events) + 1))
@@ -397,7 +409,9 @@ class Whole:
         # Whoever follows, however often they hang up, hears each event once and in order.
         assert left.follower.ids == [f"{event['attempt']}-{event['number']}" for event in left.events]
 
-    def _compare_sends(self, run: Run, left: Recorded, known: bool, provider_fails: bool) -> None:
+    def _compare_sends(
+        self, run: Run, left: Recorded, known: bool, provider_fails: bool, others: bool
+    ) -> None:
         for path, step in run.recorded.items():
             assert left.steps[path] == step, f"{path} was recorded when a worker was killed, and has changed"
         begun: Counter[str] = Counter()
@@ -411,8 +425,10 @@ class Whole:
             steps[step["prompt_hash"]] += 1
         repeated = begun.total() - steps.total()
         assert repeated <= IN_FLIGHT * (len(left.attempts) - 1)
-        assert left.requests.keys() == steps.keys()
-        for prompt, requests in left.requests.items():
+        if not others:
+            assert left.requests.keys() == steps.keys()
+        for prompt in steps:
+            requests = left.requests[prompt]
             assert requests >= steps[prompt]
             # A worker may be killed after it has noted that it will ask, and before it does.
             assert provider_fails or requests <= begun[prompt]

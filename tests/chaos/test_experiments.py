@@ -15,6 +15,7 @@ from deploy.local.valkey import EmbeddedValkey
 from tests.chaos.conftest import RunSystem
 from tests.chaos.runs import Run, Runs, Whole, config, runs_of
 from tests.chaos.system import running_system
+from tests.chaos.test_everything import Faults
 from tests.support.stack import Process
 
 pytestmark = pytest.mark.slow
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.slow
 KILLS = 5
 #: Longest wait between the place at which a worker is to be killed and its death, in seconds.
 LATEST = 0.06
+#: Runs that are broken in every way at once, and for how many seconds.
+RUNS = 3
+FAULTS = 40.0
 #: Leases that run out soon, so that the next attempt begins soon.
 SETTINGS = {"workers": 0, "gateways": 1, "users": 1, "lease_ttl": 1.0}
 
@@ -139,6 +143,81 @@ async def test_a_worker_told_to_stop_hands_its_run_over(run_system: RunSystem) -
         assert all(step["sends"] == 1 for step in left.calls.values() if step["attempt"] == 1)
         assert await asyncio.to_thread(holder.child.wait, 10.0)
         assert holder.end() == 0
+
+
+async def test_a_worker_that_stood_still_adds_nothing(run_system: RunSystem) -> None:
+    """It wakes when another one has its run: its calls in flight come back to it, and it may keep none."""
+    async with run_system(**SETTINGS) as system, runs_of(system, seed=10) as runs:
+        whole = await runs.whole(config(10))
+        run = await runs.begin(whole.config)
+        assert await run.begun(whole.left.in_order("p2/r1/")[0])
+        zombie = await run.holder()
+        assert zombie is not None
+        system.pause(zombie)
+        assert await run.begun(whole.left.in_order("p2/r2/")[0]), "another worker takes it over"
+        system.resume(zombie)
+        left = await run.ended()
+        whole.compare(run, left, known=False)
+        assert left.outcomes == ["lost", "succeeded"]
+        # And it works again.
+        runs.system.kill(next(worker for worker in system.workers if worker is not zombie))
+        again = await runs.begin(whole.config)
+        whole.compare(again, await again.ended())
+
+
+async def test_killed_gateways_change_nothing(run_system: RunSystem) -> None:
+    async with run_system(**{**SETTINGS, "gateways": 2}) as system, runs_of(system, seed=11) as runs:
+        whole = await runs.whole(config(11))
+        run = await runs.begin(whole.config)
+        for place in ("p1/", "p2/r1/", "p2/r2/"):
+            assert await run.begun(whole.left.in_order(place)[0])
+            system.kill(system.gateways[0])
+            await system.start_gateway()
+        left = await run.ended()
+        whole.compare(run, left)
+        assert left.outcomes == ["succeeded"]
+
+
+@pytest.mark.parametrize("reply", [b"COMMIT", b"experiment_steps", b"experiment_events"])
+async def test_what_postgres_did_unheard_is_done_once(run_system: RunSystem, reply: bytes) -> None:
+    """The connection breaks between what Postgres did and its answer; then without a reason."""
+    async with run_system(**SETTINGS, proxied=True) as system, runs_of(system, seed=12) as runs:
+        whole = await runs.whole(config(12))
+        proxy = system.proxy("worker_postgres")
+        run = await runs.begin(whole.config)
+        for place in ("p1/", "p1/r3/", "p2/r1/", "/ballot/"):
+            assert await run.begun(whole.left.in_order(place)[0])
+            proxy.lose_replies(reply, 2)
+        assert await run.begun(whole.left.in_order("/memory/results")[0])
+        proxy.cut()
+        left = await run.ended()
+        whole.compare(run, left)
+        assert proxy.lost_replies >= 2
+        assert left.outcomes == ["succeeded"]
+
+
+async def test_everything_at_once_changes_nothing(run_system: RunSystem) -> None:
+    chance = drawn(30)
+    settings = {**SETTINGS, "workers": 2, "gateways": 2, "max_attempts": 50, "drain_grace": 0.5}
+    async with run_system(**settings, proxied=True) as system, runs_of(system, workers=0, seed=13) as runs:
+        names = [[f"{name}_{number}" for name in ("Ann", "Ben", "Cem")] for number in range(RUNS)]
+        wholes = [await runs.whole(config(chance.randrange(100), group, phase2_rounds=4)) for group in names]
+        faults = Faults(system, chance.randrange(10**6))
+        system.stack.model.reset()
+        harm = asyncio.create_task(faults.run(FAULTS))
+        # One after the other, so that there is something to break for as long as something breaks.
+        begun: list[tuple[Whole, Run]] = []
+        for whole in wholes:
+            begun.append((whole, await runs.begin(whole.config, alone=False)))
+        results = await asyncio.gather(*(run.ended() for _, run in begun))
+        harm.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await harm
+        system.resume_redis()
+        for (whole, run), left in zip(begun, results, strict=True):
+            whole.compare(run, left, known=False, others=True)
+            print(f"{whole.config['agents'][0]['name']}: {left.outcomes}")
+        assert any(len(left.outcomes) > 1 for left in results), "the faults hit nothing"
 
 
 async def broken(whole: Whole, runs: Runs, fault: Callable[[], Awaitable[None]]) -> Run:
