@@ -138,7 +138,12 @@ async def test_what_is_complete_before_a_round_is_copied(owner: Owner) -> None:
     await step(owner, source, kept[3], kind="draw", outcome=None, value=["A"])
     await step(owner, source, "p2/r1/B/x", outcome=None)  # in flight
     await step(owner, source, "p2/r2/A/x")
-    await step(owner, source, "p2/A/x")  # behind the last round
+    # Before the first round and behind the last one.
+    for purpose in ("memory/phase_transition", "manipulator/tiebreak", "memory/phase_transition/degraded"):
+        await step(owner, source, f"p2/A/{purpose}", purpose=purpose)
+        kept.append(f"p2/A/{purpose}")
+    for purpose in ("memory/results", "manipulator/effects/degraded", "payoff/multiplier", "ranking/final"):
+        await step(owner, source, f"p2/A/{purpose}", purpose=purpose)
     async with direct.begin(owner.engine) as connection:
         assert await experiment_steps.last_round(connection, source.id) == 2
         assert await experiment_steps.last_round(connection, fork.id) == 0
