@@ -244,7 +244,9 @@ class ExperimentConfig(Wire):
         "structured", description="How agents are told to keep their memory: as a story, or under headings."
     )
     include_experiment_explanation: bool = Field(
-        True, description="Whether system prompts explain the experiment at the start of each phase."
+        True,
+        description="Whether system prompts explain the experiment until the agent has a memory; how the "
+        "group decides is explained in phase 2 in any case.",
     )
     include_experiment_explanation_each_turn: bool = Field(
         False, description="Whether they explain it at every call."

@@ -198,7 +198,7 @@ class CounterfactualsService:
         yield text.text("results.picked", number=earning.distribution)
         if not earning.satisfied:
             yield text.text("results.unmet")
-        elif outcome.choice is not None and outcome.choice.principle.constrained and not earning.binding:
+        elif self._made_no_difference(outcome, earning):
             yield text.text("results.not_binding")
         if self._told.include_counterfactuals:
             yield text.text(f"results.alternatives.{self._config.frame}")
@@ -207,6 +207,14 @@ class CounterfactualsService:
             found = alternatives(earning, outcome.choice)
             yield _insight(text, "best", found[0], found[0].difference > 0)
             yield _insight(text, "worst", found[-1], found[-1].difference < 0)
+
+    def _made_no_difference(self, outcome: GroupOutcome, earning: Earning) -> bool:
+        """Whether the highest average alone pays the same as what was decided.
+
+        Nobody can say so where any distribution that meets the constraint may be drawn.
+        """
+        constrained = outcome.choice is not None and outcome.choice.principle.constrained
+        return constrained and not earning.binding and self._config.payoff_distribution == "best"
 
     def _full(
         self,

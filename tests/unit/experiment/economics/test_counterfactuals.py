@@ -138,6 +138,15 @@ async def test_a_constraint_that_changed_nothing_is_told() -> None:
     )
 
 
+async def test_a_constraint_whose_payer_is_drawn_is_not_told_to_change_nothing() -> None:
+    said = "The constraint changed nothing here"
+    for seed in range(5):
+        run = Run(seed=seed, **transparency("enhanced"), payoff_distribution="filtered_draw")
+        outcome, told = run.told(Choice(FLOOR_CONSTRAINT, 1_000))
+        assert outcome.binding is False
+        assert not any(line.startswith(said) for line in told)
+
+
 async def test_a_constraint_that_nothing_met_is_told() -> None:
     _, told = Run(**transparency("enhanced")).told(Choice(RANGE_CONSTRAINT, 1_000))
 
