@@ -28,6 +28,7 @@ def visible(steps: Iterable[ExperimentStep], *, phase: int, ended: bool) -> Iter
         if ended or step.phase < phase or order:
             yield step
         elif step.purpose == _STATEMENT and step.outcome == "answered" and step.unreadable is None:
-            # The speaker's memory stands in its prompts.
+            # The speaker's memory stands in its prompts, and what it thought may stand in its answer.
             step.system_prompt = step.user_prompt = None
+            step.answer = step.value
             yield step
