@@ -136,6 +136,7 @@ class Phase2Manager:
                 "discussion.memory.transition",
                 group=discussion.format_group_composition(self._names, agent.text),
                 rounds=self._config.phase2_rounds,
+                stake=agent.text.text(f"discussion.stake.{self._config.frame}"),
             )
             context = MemoryContext(2, None, MemoryEvent.PHASE_TRANSITION)
             await self._services.memory.update_discussion_memory(agent, told, context)

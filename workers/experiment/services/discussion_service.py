@@ -77,6 +77,7 @@ class DiscussionService:
             "discussion.context",
             round=round_num,
             rounds=self._config.phase2_rounds,
+            stake=text.text(f"discussion.stake.{self._config.frame}"),
             group=self.format_group_composition(self._names, text),
             agenda="\n".join(
                 text.text(

@@ -191,6 +191,18 @@ async def test_a_memory_keeps_that_a_statement_had_to_be_asked_for_again_where_t
         assert ["asked 2 times" in told for told in group.asked("memory/discussion")] == [kept, False]
 
 
+@pytest.mark.parametrize("language", ["English", "Spanish", "Mandarin"])
+async def test_a_loss_stays_a_loss_in_the_group(language: str) -> None:
+    group = group_of(2, rounds=1, frame="loss", language=language)
+    await played(group)
+
+    gain, loss = (group.text.text(f"discussion.stake.{frame}") for frame in ("gain", "loss"))
+    asked = [call for call in group.models.calls if call.schema_name == "statement"]
+    assert all(loss in call.system for call in asked)
+    assert all(loss in told for told in group.asked("memory/phase_transition"))
+    assert not any(gain in call.system + call.user for call in group.models.calls)
+
+
 async def test_who_was_never_heard_is_told_how_often_it_was_asked() -> None:
     group = group_of(2, rounds=1, enable_intelligent_retries=False, script=playing(statement="no"))
     await played(group)
