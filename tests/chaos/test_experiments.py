@@ -14,7 +14,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.valkey import EmbeddedValkey
 from tests.chaos.conftest import RunSystem
 from tests.chaos.runs import Run, Runs, Whole, config, runs_of
-from tests.chaos.system import running_system
+from tests.chaos.system import System, running_system
 from tests.chaos.test_everything import Faults
 from tests.support.stack import Process
 
@@ -24,9 +24,8 @@ pytestmark = pytest.mark.slow
 KILLS = 5
 #: Longest wait between the place at which a worker is to be killed and its death, in seconds.
 LATEST = 0.06
-#: Runs that are broken in every way at once, and for how many seconds.
+#: Runs that are broken in every way at once.
 RUNS = 3
-FAULTS = 40.0
 #: Leases that run out soon, so that the next attempt begins soon.
 SETTINGS = {"workers": 0, "gateways": 1, "users": 1, "lease_ttl": 1.0}
 
@@ -196,23 +195,31 @@ async def test_what_postgres_did_unheard_is_done_once(run_system: RunSystem, rep
         assert left.outcomes == ["succeeded"]
 
 
+async def everything(system: System, chance: random.Random) -> None:
+    """A worker is lost in each of three ways, again and again, and something else breaks at the same time."""
+    faults = Faults(system, chance.randrange(10**6))
+    deadly = [faults.kill_worker, faults.stop_worker, faults.terminate_worker]
+    others = [faults.kill_gateway, faults.kill_redis, faults.flush_redis, faults.cut, faults.lose_replies]
+    others += [faults.half_close, faults.stall, faults.pause_redis]
+    while True:
+        for fault in chance.sample(deadly, len(deadly)):
+            await asyncio.sleep(chance.uniform(0.3, 1.5))
+            await asyncio.gather(fault(), chance.choice(others)())
+
+
 async def test_everything_at_once_changes_nothing(run_system: RunSystem) -> None:
     chance = drawn(30)
     settings = {**SETTINGS, "workers": 2, "gateways": 2, "max_attempts": 50, "drain_grace": 0.5}
     async with run_system(**settings, proxied=True) as system, runs_of(system, workers=0, seed=13) as runs:
-        names = [[f"{name}_{number}" for name in ("Ann", "Ben", "Cem")] for number in range(RUNS)]
-        wholes = [await runs.whole(config(chance.randrange(100), group, phase2_rounds=4)) for group in names]
-        faults = Faults(system, chance.randrange(10**6))
+        groups = [[f"{name}_{number}" for name in ("Ann", "Ben", "Cem")] for number in range(RUNS)]
+        configs = [config(chance.randrange(100), group, call=0.3, phase2_rounds=4) for group in groups]
+        wholes = await asyncio.gather(*(runs.whole(one, alone=False) for one in configs))
         system.stack.model.reset()
-        harm = asyncio.create_task(faults.run(FAULTS))
-        # One after the other, so that there is something to break for as long as something breaks.
-        begun: list[tuple[Whole, Run]] = []
-        for whole in wholes:
-            begun.append((whole, await runs.begin(whole.config, alone=False)))
+        begun = [(whole, await runs.begin(whole.config, alone=False)) for whole in wholes]
+        harm = asyncio.create_task(everything(system, chance))
         results = await asyncio.gather(*(run.ended() for _, run in begun))
         harm.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await harm
+        await asyncio.wait([harm])
         system.resume_redis()
         for (whole, run), left in zip(begun, results, strict=True):
             whole.compare(run, left, known=False, others=True)
