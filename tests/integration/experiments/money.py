@@ -60,3 +60,10 @@ def check(earning: dict[str, Any], table: list[list[int]]) -> None:
         amount = earning["counterfactual_amounts"].get(principle)
         number, _ = winner(table, principle, amount)
         assert payoff == paid(table[number - 1][place]), principle
+
+
+def check_choice(earning: dict[str, Any], principle: str, amount: int | None) -> None:
+    """An earning is of what a choice picks, by plain averages, and tells whether its amount mattered."""
+    table = earning["distributions"]
+    assert (earning["distribution"], earning["constraint_binding"]) == winner(table, principle, amount)
+    check(earning, table)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.experiments.lab import NAMES, Lab, Played, asked, config
-from tests.integration.experiments.money import AVERAGE, FLOOR, WITH_FLOOR, check, scaled, winner
+from tests.integration.experiments.money import AVERAGE, FLOOR, WITH_FLOOR, check, check_choice, scaled
 
 DRAWN = (None, None)
 
@@ -26,8 +26,10 @@ def pays(played: Played, principle: str | None, amount: int | None = None) -> No
         told = played.of("payoff", phase=2, agent=agent["name"])
         assert [one["payoff"] for one in told] == [f"{earning['payoff_received']:.2f}"]
         if principle is not None:
-            number, binding = winner(table, principle, amount)
-            assert (earning["distribution"], played.general["constraint_binding"]) == (number, binding)
+            check_choice(earning, principle, amount)
+            assert played.general["constraint_binding"] == earning["constraint_binding"]
+        for chosen in agent["phase_1"]["demonstrations"]:
+            check_choice(chosen, chosen["choice_principal"], chosen["constraint_amount"])
         # What it had, and what it was paid, is what it has.
         before = agent["phase_1"]["demonstrations"][-1]["bank_balance_after_round"]
         after = round(before + earning["payoff_received"], 2)
