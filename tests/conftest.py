@@ -13,7 +13,7 @@ LONGEST = 240
 
 for _name in [name for name in os.environ if name.startswith("PARLEY_")]:
     # The tests say what they set; what the caller set for a Parley of theirs is not to judge it.
-    if not _name.startswith("PARLEY_TEST_"):
+    if not _name.startswith(("PARLEY_TEST_", "PARLEY_CHAOS_")):
         del os.environ[_name]
 os.environ["PARLEY_OUTBOUND_PRIVATE"] = FAKES_ARE_LOCAL
 

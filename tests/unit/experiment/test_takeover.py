@@ -43,7 +43,7 @@ def configuration(names: tuple[str, ...] = AGENTS, play: str = "chance", **chang
                 for name in names
             ],
             "utility_agent_model": play,
-            "phase2_rounds": 3,
+            "phase2_rounds": 2,
             "seed": 5,
             **changes,
         }
@@ -51,7 +51,7 @@ def configuration(names: tuple[str, ...] = AGENTS, play: str = "chance", **chang
 
 
 CONFIGURATIONS: dict[str, ExperimentConfig] = {
-    "original": configuration(),
+    "original": configuration(phase2_rounds=3),
     "human": configuration(profile="human"),
     "agreeing": configuration(play="agree"),
     "two_agents": configuration(AGENTS[:2], seed=6),
