@@ -112,4 +112,7 @@ async def test_without_prompts_a_line_of_its_own_calls_the_vote() -> None:
     )
     assert called.initiator == "Bob"
     assert [answer.wants for answer in called.answers] == [False, True, True]
+    spoken = await group.service.initiate_voting(state(5, said={"Cleo": line, "Ann": "No.", "Bob": line}))
+    assert spoken.initiator == "Cleo"
+    assert [answer.agent for answer in spoken.answers] == ["Ann", "Bob", "Cleo"]
     assert group.asked == []

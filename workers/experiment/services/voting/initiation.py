@@ -40,8 +40,8 @@ class Poll:
     Args:
         config: of the run: ``initiation`` (``first_yes`` stops at the first yes, in the configuration's
             order; ``all`` asks everybody at once and takes the first yes of an order that is drawn) and
-            ``phase2_settings.prompt_based_voting`` (off: nobody is asked; a vote is called by the line
-            ``voting.call.line`` in a statement).
+            ``phase2_settings.prompt_based_voting`` (off: nobody is asked; a vote is called by the first who
+            has the line ``voting.call.line`` in a statement).
         agents: all of them, in the configuration's order.
         journal: of the run.
     """
@@ -108,7 +108,9 @@ def _called_in_statements(agents: Sequence[ParticipantAgent], state: DiscussionS
         for agent in agents
         if (said := state.statements.get(agent.name)) is not None
     ]
-    return Initiation(next((answer.agent for answer in answers if answer.wants), None), tuple(answers))
+    calling = {answer.agent for answer in answers if answer.wants}
+    # Statements are in the order of speaking: who said it first has called the vote.
+    return Initiation(next((name for name in state.statements if name in calling), None), tuple(answers))
 
 
 def _plain(line: str) -> str:
