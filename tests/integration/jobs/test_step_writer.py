@@ -9,10 +9,10 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from shared.jobs.experiment_channel import channel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.jobs.experiment_channel import channel
 from shared.jobs.experiments import NewExperiment, accept_experiment
 from shared.jobs.states import JobKind, Outcome
 from shared.jobs.store import AttemptLostError
