@@ -61,7 +61,7 @@ class GatewayJobs:
         """The machinery with these settings; nothing is connected yet."""
         redis = connect(settings.redis_url, settings.redis_timeout)
         watching = connect(settings.redis_url, settings.lease_ttl / 10, max_connections=2)
-        store = JobStore(engine)
+        store = JobStore(engine, settings.owner_running)
         log = EventLog(redis, settings.namespace)
         leases = Leases(watching, settings.namespace, settings.lease_ttl)
         wakeups = Wakeups(settings, redis)

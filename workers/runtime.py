@@ -121,7 +121,7 @@ class Runtime:
         for redis_client in (redis, writing, renewing):
             self._resources.push_async_callback(redis_client.aclose)
         box = SecretBox.from_settings(settings)
-        store = JobStore(engine)
+        store = JobStore(engine, settings.owner_running)
         log_ = EventLog(redis, settings.namespace)
         leases = Leases(renewing, settings.namespace, settings.lease_ttl)
         permits = Permits(redis, settings.namespace, settings.lease_ttl)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import orjson
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.database.repositories import traces
 from shared.jobs import experiment_end
@@ -113,11 +114,26 @@ class Closer:
                     await experiment_end.tell(self._log.redis, self._log.namespace, job, number)
         except AttemptLostError:
             return None
-        await self.wake(finished.activated)
+        await self.wake(finished)
         return finished.job
 
-    async def wake(self, activated: Activated | None) -> None:
-        """Wake a worker for the turn that came next."""
+    async def wake(self, finished: Finished) -> None:
+        """Wake workers for what may run because this job ended: the turn that came next, and a job of its
+        owner whose own wake-up found that the owner had as many running as there may be.
+        """
+        await self._wake_activated(finished.activated)
+        job = finished.job
+        if not finished.of_many:
+            return
+        try:
+            # After the commit, when the end is seen by every claim: a wake-up that is spent before finds its
+            # job behind this look, one that comes later needs no help.
+            if await self._store.has_ready(job.kind, job.owner_id):
+                await self._wakeups.send(job.kind, None)
+        except (SQLAlchemyError, OSError):
+            log.warning("what was held back is woken by the sweep", extra={"session_id": str(job.id)})
+
+    async def _wake_activated(self, activated: Activated | None) -> None:
         if activated is not None:
             await self._wakeups.send(activated.kind, activated.job_id)
 
@@ -133,7 +149,7 @@ class Closer:
             activated = await activate_next(connection, ended.conversation_id)
         await self._begin(ended)
         await self._tell(ended, [(EventType.CANCELLED, {"message_id": None, "metadata": CANCELLED_DETAILS})])
-        await self.wake(activated)
+        await self._wake_activated(activated)
         return ended
 
     async def _begin(self, job: Job) -> None:

@@ -37,6 +37,8 @@ class Finished:
     details: dict[str, Any]
     #: The next turn of the conversation, to be woken.
     activated: Activated | None
+    #: Whether it ended while its owner had so many jobs running that others may have been held back.
+    of_many: bool = False
 
 
 async def finish(
@@ -99,7 +101,7 @@ async def finish(
             # A chat's `done` is followed by `post_response_complete`; every other end is one event.
             final_seq=next_seq + int(status is Status.SUCCEEDED and job.kind is JobKind.CHAT),
         )
-    return Finished(ended, kept, details, transaction.activated)
+    return Finished(ended, kept, details, transaction.activated, transaction.of_many)
 
 
 async def finish_post_response(
@@ -119,7 +121,8 @@ async def finish_post_response(
             outcome={**(transaction.job.outcome or {}), **more} if more else None,
             final_seq=next_seq,
         )
-    return Finished(ended, ended.message_id, (ended.outcome or {}).get("metadata", {}), transaction.activated)
+    details = (ended.outcome or {}).get("metadata", {})
+    return Finished(ended, ended.message_id, details, transaction.activated, transaction.of_many)
 
 
 async def _keep(

@@ -18,10 +18,11 @@ from shared.jobs.job import Job
 from shared.jobs.statements import as_json, sql, statement
 from shared.jobs.states import JobKind, Outcome, Phase, PostResponse, Status
 
-CLAIM_FAIR = sql("claim_fair")
-CLAIM_OLDEST = sql("claim_oldest")
+CLAIM_FAIR = sql("claim_owners") + sql("claim_fair")
+CLAIM_BEHIND = sql("claim_owners") + sql("claim_behind")
 _CLAIM_PICKED = sql("claim_picked")
 _RUNNABLE = statement("runnable")
+_HELD_BACK = statement("held_back")
 _POSITION = statement("queue_position")
 _TAKE = statement("take_attempt")
 _MAKE_CLAIMABLE = statement("make_claimable")
@@ -34,6 +35,12 @@ _LOCK_JOB = text("SELECT * FROM jobs WHERE id = :job_id FOR UPDATE")
 _HOLDS = text("SELECT 1 FROM jobs WHERE id = :job_id AND attempt = :attempt AND phase = 'held'")
 _HELD = text("SELECT id, attempt FROM jobs WHERE phase = 'held'")
 _MARKED = text("SELECT * FROM jobs WHERE cancel_requested_at IS NOT NULL AND phase <> 'ended' LIMIT 500")
+
+#: Without a limit: more than there will ever be.
+_UNLIMITED = 2**31 - 1
+#: A job that ends wakes the next one of its owner when half of what the owner may have was running, less these:
+#: of jobs that end in the same moment none may see the others, and each must know that it ended near the limit.
+_TOGETHER = 8
 
 
 class AttemptLostError(Exception):
@@ -65,9 +72,12 @@ class Along:
 class FencedTransaction:
     """A transaction of the holder of an attempt: conversation and job are locked, the attempt is checked."""
 
-    def __init__(self, connection: direct.DirectConnection, job: Job) -> None:
+    def __init__(self, connection: direct.DirectConnection, job: Job, many: int = 0) -> None:
         self.connection = connection
         self.job = job
+        self._many = many
+        #: Whether this job ended while its owner had so many running that others may have been held back.
+        self.of_many = False
         #: What was activated because this job ended; to be woken after the commit.
         self.activated: Activated | None = None
 
@@ -95,13 +105,15 @@ class FencedTransaction:
                 "error": as_json(error),
                 "message_id": message_id,
                 "final_seq": final_seq,
+                "many": self._many,
             },
         )
         if phase is Phase.ENDED:
             self._end_attempt(status)
             self.activated = await activate_next(self.connection, self.job.conversation_id)
         await self.connection.flush()
-        self.job = Job.from_row(ended.rows.mappings().one())
+        row = ended.rows.mappings().one()
+        self.job, self.of_many = Job.from_row(row), row["many"]
         return self.job
 
     def _end_attempt(self, status: Status) -> None:
@@ -120,10 +132,17 @@ def claim_statement(picked: str, along: str | None) -> TextClause:
 
 
 class JobStore:
-    """Jobs in Postgres."""
+    """Jobs in Postgres.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    Args:
+        engine: Postgres.
+        owner_running: most jobs of a kind that one owner has running; 0: any number.
+    """
+
+    def __init__(self, engine: AsyncEngine, owner_running: int = 0) -> None:
         self.engine = engine
+        self._owner_running = owner_running or _UNLIMITED
+        self._many = max(owner_running // 2 - _TOGETHER, 1) if owner_running else 0
 
     async def get(self, job_id: UUID) -> Job | None:
         """The job as it stands, or ``None``."""
@@ -144,11 +163,16 @@ class JobStore:
     async def claim(self, kind: JobKind, worker: str, along: Along | None = None) -> Job | None:
         """Take the next attempt at the fairest runnable job of ``kind``; ``None`` when there is none.
 
-        The owner with the fewest running jobs of the kind comes first, then the oldest job. What ``along``
-        reads is the job's ``brought``.
+        The owner with the fewest running jobs of the kind comes first, then the oldest job; one who has
+        ``owner_running`` of them is passed over. What ``along`` reads is the job's ``brought``.
         """
-        parameters = {"kind": kind, "worker": worker, **(along.parameters if along else {})}
-        for picked in (CLAIM_FAIR, CLAIM_OLDEST):
+        parameters = {
+            "kind": kind,
+            "worker": worker,
+            "owner_running": self._owner_running,
+            **(along.parameters if along else {}),
+        }
+        for picked in (CLAIM_FAIR, CLAIM_BEHIND):
             query = claim_statement(picked, along.query if along else None)
             row = (await direct.execute(self.engine, query, parameters)).mappings().first()
             if row is not None:
@@ -179,7 +203,7 @@ class JobStore:
             now = None if row is None else Job.from_row(row)
             if now is None or now.attempt != job.attempt or now.phase is not Phase.HELD:
                 raise AttemptLostError(job.lease)
-            yield FencedTransaction(connection, now)
+            yield FencedTransaction(connection, now, self._many)
 
     async def make_claimable(
         self,
@@ -214,9 +238,14 @@ class JobStore:
         return None if released is None else Job.from_row(released)
 
     async def runnable(self) -> dict[JobKind, int]:
-        """How many jobs of each kind could be claimed now."""
-        rows = await direct.execute(self.engine, _RUNNABLE)
+        """How many jobs of each kind could be claimed now, one after the other."""
+        rows = await direct.execute(self.engine, _RUNNABLE, {"owner_running": self._owner_running})
         return {JobKind(kind): count for kind, count in rows}
+
+    async def has_ready(self, kind: JobKind, owner_id: UUID) -> bool:
+        """Whether ``owner_id`` has a job of ``kind`` that waits for a worker."""
+        found = await direct.execute(self.engine, _HELD_BACK, {"kind": kind, "owner_id": owner_id})
+        return bool(found.scalar())
 
     async def held(self) -> list[tuple[UUID, int]]:
         """Every held job with its attempt."""

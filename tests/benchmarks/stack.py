@@ -65,6 +65,8 @@ class Stack:
             "PARLEY_REDIS_URL": self.valkey.url,
             "PARLEY_ADMIN_KEY": self.key,
             "PARLEY_OUTBOUND_PRIVATE": FAKES_ARE_LOCAL,
+            # One owner asks for everything.
+            "PARLEY_OWNER_RUNNING": "0",
             "PARLEY_SECRET_KEY": self._secret,
         }
 

@@ -225,7 +225,7 @@ class JobRunner:
             attempt.emit(EventType.DONE, done_data(finished))
             if job.ended:
                 attempt.emit(EventType.POST_RESPONSE_COMPLETE, complete_data(job))
-        await self._closer.wake(finished.activated)
+        await self._closer.wake(finished)
 
     async def _go_on(self, attempt: RunningAttempt) -> str:
         """The answer is stored: no provider is called for it. Tell it, if it was not, and go on behind it."""
@@ -287,7 +287,7 @@ class JobRunner:
             return "fenced"
         attempt.ended = True
         attempt.emit(EventType.POST_RESPONSE_COMPLETE, complete_data(finished.job))
-        await self._closer.wake(finished.activated)
+        await self._closer.wake(finished)
         return finished.job.status.value
 
     # Giving up ------------------------------------------------------------------------------------------

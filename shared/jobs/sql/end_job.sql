@@ -1,4 +1,5 @@
--- The newest attempt's outcome. The holder of the attempt has locked the row.
+-- The newest attempt's outcome. The holder of the attempt has locked the row. `many` tells whether its owner had
+-- so many running jobs of the kind that others may have been held back; the job itself still counts.
 UPDATE jobs
 SET status = :status,
     phase = CAST(:phase AS text),
@@ -11,4 +12,8 @@ SET status = :status,
     final_seq = CASE WHEN CAST(:phase AS text) = 'ended' THEN CAST(:final_seq AS integer) END,
     secret = CASE WHEN CAST(:phase AS text) = 'ended' THEN NULL ELSE secret END
 WHERE id = :job_id AND attempt = :attempt
-RETURNING *
+RETURNING *,
+    CASE WHEN CAST(:many AS bigint) > 0 AND CAST(:phase AS text) = 'ended' THEN (
+        SELECT count(*) FROM jobs r
+        WHERE r.kind = jobs.kind AND r.owner_id = jobs.owner_id AND r.phase = 'held'
+    ) >= CAST(:many AS bigint) ELSE false END AS many

@@ -90,7 +90,7 @@ class House:
         self.settings = settings
         self.clock = Clock()
         self.wakeups = WakeupLog()
-        self.store = JobStore(engine)
+        self.store = JobStore(engine, settings.owner_running)
         self.log = EventLog(redis, settings.namespace)
         self.leases = Leases(redis, settings.namespace, settings.lease_ttl)
         wakeups: Any = self.wakeups

@@ -99,11 +99,11 @@ async def _end(house: House, state: str) -> tuple[Job, Job]:
         await house.end(job, post_response=True)
         assert (await house.job(behind.id)).phase is Phase.WAITING
         finished = await finish_post_response(house.store, job, state=PostResponse.DONE, next_seq=5)
-        await house.closer.wake(finished.activated)
+        await house.closer.wake(finished)
     elif state == "exhausted":
         await house.closer.end(job, Status.FAILED, {"code": "attempts_exhausted", "message": "…"})
     else:
-        await house.closer.wake((await house.end(job, Status(state))).activated)
+        await house.closer.wake(await house.end(job, Status(state)))
     return await house.job(job.id), behind
 
 

@@ -43,6 +43,10 @@ def test_the_promises_are_kept(world_settings: Settings, truth: Truth) -> None:
     assert live_for(BUDGET, world_settings, truth) >= 1
 
 
+def test_the_promises_are_kept_while_owners_are_held_back(world_settings: Settings, truth: Truth) -> None:
+    assert live_for(BUDGET, world_settings.model_copy(update={"owner_running": 1}), truth) >= 1
+
+
 @pytest.mark.slow
 def test_the_promises_are_kept_for_long(world_settings: Settings, truth: Truth) -> None:
     assert live_for(LONG_BUDGET, world_settings, truth) >= 1

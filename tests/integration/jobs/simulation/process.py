@@ -32,6 +32,8 @@ from workers.jobs.runner import JobRunner
 
 #: The job of the barriers.
 NOBODY = UUID(int=0)
+#: What is told there: an entry, since a message without any is a gap to hubs.
+BARRIER = b"1-0\nbarrier\n{}"
 
 
 class Wakeups:
@@ -68,7 +70,7 @@ class Process:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.engine = faulty_engine(settings.database_url, self.faults, pool_size=30)
         self.redis = faulty_redis(settings.redis_url, self.faults)
-        self.store = JobStore(self.engine)
+        self.store = JobStore(self.engine, settings.owner_running)
         self.log = EventLog(self.redis, settings.namespace)
         self.leases = Leases(self.redis, settings.namespace, settings.lease_ttl)
         self.wakeups: Any = Wakeups(queue, self.faults)

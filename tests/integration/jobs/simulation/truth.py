@@ -14,6 +14,7 @@ from shared.jobs.event_log import Entry, parse_published
 from shared.jobs.job import parse_lease_member
 from shared.schemas.events import EventId
 from tests.integration.jobs.simulation.handler import Generated
+from tests.integration.jobs.simulation.process import BARRIER
 
 
 class PromiseBroken(AssertionError):
@@ -107,7 +108,7 @@ class Truth:
         """What was published since the last look."""
         heard = []
         while (message := self.channels.get_message()) is not None:
-            if message["type"] == "pmessage" and message["data"] != b"barrier":
+            if message["type"] == "pmessage" and message["data"] != BARRIER:
                 heard.append(
                     (UUID(message["channel"].decode().rsplit(":", 1)[1]), parse_published(message["data"]))
                 )

@@ -17,7 +17,7 @@ from tests.integration.jobs.house import WakeupLog
 from tests.integration.jobs.simulation.client import Client
 from tests.integration.jobs.simulation.clock import SteppedLoop
 from tests.integration.jobs.simulation.handler import Generated, ScriptedHandler
-from tests.integration.jobs.simulation.process import NOBODY, Gateway, Process, Worker
+from tests.integration.jobs.simulation.process import BARRIER, NOBODY, Gateway, Process, Worker
 from tests.integration.jobs.simulation.truth import Picture, PromiseBroken, Truth
 from workers.jobs.running import RunningAttempt
 
@@ -175,7 +175,7 @@ class World:
             while not all(channel.confirmed.is_set() for channel in gateway.hub._channels.values()):
                 await asyncio.sleep(0)
             before = heard.count
-            self.truth.redis.publish(gateway.log.channel(NOBODY), b"barrier")
+            self.truth.redis.publish(gateway.log.channel(NOBODY), BARRIER)
             while heard.count == before:
                 await asyncio.sleep(0)
         return self.loop.quiet
