@@ -272,11 +272,22 @@ class ProviderTimeoutError(ProviderError):
     title = "The provider took too long"
 
 
+class ProviderUnreachedError(ProviderTimeoutError):
+    """No connection to the provider came about in time."""
+
+
 class ProviderRequestError(ProviderError):
     """The provider refused the request (another 4xx)."""
 
     code = "provider_request_error"
     title = "The provider refused the request"
+
+
+class ProviderInputError(ProviderRequestError):
+    """The provider refused what was sent (400, 413, 422): too long, filtered, a control it does not take.
+
+    Sent again, it would be refused again; another request may be answered.
+    """
 
 
 class ProviderUnavailableError(ProviderError):

@@ -79,4 +79,5 @@ def _types(base: type[ParleyError]) -> Iterator[type[ParleyError]]:
             yield from _types(kind)
 
 
-_BY_CODE = {kind.code: kind for kind in _types(ParleyError)}
+#: Of those that share a code, the one that the others are kinds of: it comes last here, and counts.
+_BY_CODE = {kind.code: kind for kind in reversed(list(_types(ParleyError)))}

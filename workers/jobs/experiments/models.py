@@ -6,17 +6,17 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.errors import (
-    ParleyError,
     ProviderConnectionError,
+    ProviderInputError,
     ProviderRateLimitedError,
-    ProviderRequestError,
     ProviderResponseError,
     ProviderTimeoutError,
     ProviderUnavailableError,
+    ProviderUnreachedError,
     UnsupportedControlError,
 )
 from shared.jobs.permits import Permits
@@ -26,6 +26,7 @@ from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutc
 from workers.jobs.turns import Target, with_own_context
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest, ChatResponse
+from workers.providers.base.timeouts import CallTimeouts
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,16 @@ TRIES = 8
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
 
+#: Times that a connection is tried while the model has its time.
+CONNECTS = 5
+
 #: A provider that may be there again in a moment.
 _PASSING = (
     ProviderConnectionError,
     ProviderRateLimitedError,
     ProviderResponseError,
     ProviderUnavailableError,
+    ProviderUnreachedError,
 )
 
 TEMPERATURE_UNSUPPORTED = "temperature_unsupported"
@@ -122,15 +127,11 @@ class RunModels:
                 ):
                     await self._confirm()
                     began = loop.time()
-                    async with asyncio.timeout(call.timeout):
-                        response = await self._send(call, role, chosen)
-                return self._answer(role, response, loop.time() - began, notes)
-            except (TimeoutError, ProviderTimeoutError):
-                return _ended(StepOutcome.TIMED_OUT, "", loop.time() - began, notes)
-            except (ProviderRequestError, UnsupportedControlError) as error:
-                note = _refused_control(error, chosen, role)
+                    answer = await self._try(call, role, chosen)
+                answer = replace(answer, seconds=round(loop.time() - began, 4), notes=tuple(notes))
+                note = _refused_control(answer, chosen, role)
                 if note is None:
-                    return _ended(StepOutcome.REFUSED, error.detail, loop.time() - began, notes)
+                    return answer
                 self._refuses.add(self._quirk(call.role, note))
                 notes.append(note)
             except _PASSING:
@@ -139,6 +140,18 @@ class RunModels:
                 log.info("a provider is asked again", extra={"tried": tried}, exc_info=True)
                 await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 (jitter, no secret)
                 pause = min(pause * self._growth, LONGEST_PAUSE)
+
+    async def _try(self, call: ModelCall, role: RoleModel, chosen: dict[str, Any]) -> ModelAnswer:
+        """One try: what the model answers, that it took too long, or that this very request is refused."""
+        try:
+            async with asyncio.timeout(call.timeout):
+                return self._answer(role, await self._send(call, role, chosen))
+        except ProviderUnreachedError:
+            raise
+        except (TimeoutError, ProviderTimeoutError):
+            return ModelAnswer(outcome=StepOutcome.TIMED_OUT)
+        except (ProviderInputError, UnsupportedControlError) as error:
+            return ModelAnswer(outcome=StepOutcome.REFUSED, text=_storable(error.detail))
 
     def _controls(self, call: ModelCall, role: RoleModel) -> dict[str, Any]:
         """How the model is asked, without what it is known to refuse."""
@@ -163,14 +176,12 @@ class RunModels:
             ],
             model=role.model,
             settings=role.target.settings,
-            timeouts=role.target.timeouts,
+            timeouts=_timeouts(role.target.timeouts, call.timeout),
             controls=with_own_context(role.target, ChatControls.model_validate(chosen)),
         )
         return await role.target.service(self._client).send_message(request)
 
-    def _answer(
-        self, role: RoleModel, response: ChatResponse, seconds: float, notes: list[str]
-    ) -> ModelAnswer:
+    def _answer(self, role: RoleModel, response: ChatResponse) -> ModelAnswer:
         usage = response.usage
         read = usage.input_tokens if usage else None
         written = usage.output_tokens if usage else None
@@ -182,8 +193,6 @@ class RunModels:
             model=response.metadata.get("model") or role.model,
             input_tokens=read,
             output_tokens=written,
-            seconds=round(seconds, 4),
-            notes=tuple(notes),
         )
 
     def _refused(self, call: ModelCall, note: str) -> bool:
@@ -195,13 +204,11 @@ class RunModels:
         return (str(named.target.connection_id), named.model, note)
 
 
-def _ended(outcome: StepOutcome, told: str, seconds: float, notes: list[str]) -> ModelAnswer:
-    return ModelAnswer(outcome=outcome, text=_storable(told), seconds=round(seconds, 4), notes=tuple(notes))
-
-
-def _refused_control(error: ParleyError, chosen: Mapping[str, Any], role: RoleModel) -> str | None:
+def _refused_control(answer: ModelAnswer, chosen: Mapping[str, Any], role: RoleModel) -> str | None:
     """What the model does not take, when it was offered and the refusal speaks of it."""
-    told = error.detail.lower()
+    if answer.outcome is not StepOutcome.REFUSED:
+        return None
+    told = answer.text.lower()
     if "temperature" in chosen and "temperature" in told:
         return TEMPERATURE_UNSUPPORTED
     speaks_of_schema = any(word in told for word in ("schema", "response_format", "json", "grammar"))
@@ -212,6 +219,13 @@ def _refused_control(error: ParleyError, chosen: Mapping[str, Any], role: RoleMo
 def cost_of(prices: Prices, read: int | None, written: int | None) -> float:
     """What so many tokens cost."""
     return float(((read or 0) * prices.input + (written or 0) * prices.output) / 1_000_000)
+
+
+def _timeouts(timeouts: CallTimeouts, limit: float) -> CallTimeouts:
+    """Those of a call that may take ``limit`` seconds: a provider that cannot be reached is found to be away
+    before the model is found to be slow.
+    """
+    return replace(timeouts, connect=min(timeouts.connect, limit / CONNECTS))
 
 
 def _storable(text: str) -> str:

@@ -77,11 +77,13 @@ def ending_of(
         error: what stopped it, if it did not come to its end.
     """
     counted = tally(recorded.steps.values())
+    # A fork has the seed of its source written down.
+    first = run.earlier[0][1] if run.earlier else run.config
     finished = FinishedRun(
         config=run.config,
         config_hash=run.config_hash,
         seed=run.seed,
-        seed_source="derived" if run.config.seed is None else "config",
+        seed_source="derived" if first.seed is None else "config",
         status=_status(status, error),
         reason=_reason(status, error),
         phase_1=experiment.phase_1,

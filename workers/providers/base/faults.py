@@ -21,6 +21,9 @@ _ADDRESS = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\s]+")
 
+#: Statuses that say something of this very request.
+INPUT_STATUSES = frozenset({400, 413, 422})
+
 #: Statuses that are worth another try before the first token.
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
@@ -92,7 +95,8 @@ def status_error(
         return errors.ProviderRateLimitedError(f"the provider limits the rate (429){wait}{said}")
     if status >= 500:
         return errors.ProviderUnavailableError(f"the provider failed ({status}){said}")
-    return errors.ProviderRequestError(f"the provider refused the request ({status}){said}")
+    kind = errors.ProviderInputError if status in INPUT_STATUSES else errors.ProviderRequestError
+    return kind(f"the provider refused the request ({status}){said}")
 
 
 def stream_error(body: object, *, model: str, secrets: Iterable[str] = ()) -> errors.ParleyError:

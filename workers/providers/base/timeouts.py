@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from types import TracebackType
 
-from shared.errors import ProviderTimeoutError
+from shared.errors import ProviderTimeoutError, ProviderUnreachedError
 from shared.schemas.provider_settings import ProviderTimeouts
 from shared.settings import Settings
 
@@ -51,7 +51,8 @@ class CallTimeouts:
 def timed_out(name: str, seconds: float) -> ProviderTimeoutError:
     """The error for the timeout ``name``: which, how long, and what to raise."""
     promise = _PROMISE[name].format(seconds=seconds)
-    return ProviderTimeoutError(
+    kind = ProviderUnreachedError if name == "connect" else ProviderTimeoutError
+    return kind(
         f"the provider {promise} ({name}); raise timeouts.{name} of the connection or "
         f"PARLEY_PROVIDER_{name.upper()}_TIMEOUT"
     )
