@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 #: Runs whose worker is killed, in each part of the protocol: 20 in all.
 KILLS = 5
 #: Longest wait between the place at which a worker is to be killed and its death, in seconds.
-LATEST = 0.06
+LATEST = 0.04
 #: Runs that are broken in every way at once.
 RUNS = 3
 #: Leases that run out soon, so that the next attempt begins soon.

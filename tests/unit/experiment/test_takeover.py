@@ -24,6 +24,7 @@ from tests.fakes import agents
 from workers.experiment.experiment import Experiment
 from workers.experiment.seeds import SeedManager
 from workers.experiment.steps.journal import Journal, RunEvent, Standing, StepKind, StepRecord
+from workers.experiment.steps.key import StepKey
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.experiment.testing import InMemorySteps, ScriptedModels
 from workers.jobs.experiments.loading import Recorded, StoredRun
@@ -271,3 +272,20 @@ async def test_a_run_that_is_cut_again_and_again_comes_to_the_same(name: str) ->
     assert last == digest
     assert all_facts(attempt.steps.steps) == all_facts(whole.steps.steps)
     assert told(attempt.steps.events) == told(whole.steps.events)
+
+
+async def test_a_fork_that_does_not_come_to_all_its_steps_tells_how_far_it_is() -> None:
+    """Without its manipulator it asks nothing for what that had to be told."""
+    config = CONFIGURATIONS["original"]
+    whole = Attempt.after(None, config)
+    await whole.run()
+    first = Attempt.after(None, config, lease=30)
+    await first.run()
+    key = StepKey(2, None, "Carol", "manipulator/prepare")
+    answer = ModelAnswer(outcome=StepOutcome.ANSWERED, text="-")
+    first.steps.steps[key.path] = StepRecord(key=key, kind=StepKind.CALL, sends=1, answer=answer)
+    second = Attempt.after(first, config)
+    told = len(second.steps.events)
+    assert await second.run() is not None
+    later = [event for event in second.steps.events[told:] if event.type is EventType.PROGRESS]
+    assert len(later) > 10

@@ -22,6 +22,9 @@ from workers.experiment.steps.model_call import ModelAnswer, ModelCall, Models, 
 
 T = TypeVar("T")
 
+#: After so many new calls a recorded one that was not come to is taken for one that a fork never comes to.
+STRAY = 10
+
 
 class StepKind(StrEnum):
     """What a step is."""
@@ -188,8 +191,9 @@ class Journal:
         self._began_at = asyncio.get_running_loop().time()
         # Those that were in flight were made, too.
         self._counts = _Counts(calls=sum(step.sends for step in self._recorded.values() if not step.answer))
-        #: Calls of earlier attempts that are not gone through yet; until then the run stands where it did.
-        self._behind = sum(step.answer is not None for step in self._recorded.values())
+        #: Calls that earlier attempts made, and those of them that are not gone through yet.
+        self._known = sum(step.answer is not None for step in self._recorded.values())
+        self._behind = self._known
         self._told = 0
         self._flying = 0
         self._landed = asyncio.Event()
@@ -347,9 +351,15 @@ class Journal:
             self._told = counts.done
             self._stand()
 
+    @property
+    def _catching_up(self) -> bool:
+        """Whether what earlier attempts made is still gone through."""
+        made = self._counts.done - (self._known - self._behind)
+        return self._behind * STRAY > made and not self._replay
+
     def _stand(self, *, complete: bool = False) -> None:
         standing = self.standing
-        if self._behind and not self._replay and standing.progress < 1:
+        if self._catching_up and standing.progress < 1:
             # Who looks has seen more than this.
             return
         self._store.stand(standing)
