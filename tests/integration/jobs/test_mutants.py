@@ -139,10 +139,10 @@ def close_without_the_text(patch: Patch) -> None:
 def key_of_every_request(patch: Patch) -> None:
     """A repeated request makes a job of its own."""
 
-    async def never(connection: Any, turn: Any) -> None:
+    async def never(*_: Any) -> None:
         return None
 
-    patch.setattr(accept, "_remember", never)
+    patch.setattr(accept, "remember", never)
 
 
 MUTANTS: list[Callable[[Patch], None]] = [
