@@ -153,3 +153,20 @@ class Results:
                 typer.echo(f"parley: {run.id}: {error}", err=True)
                 continue
             _to_file(content, self.path / f"experiment-{run.id}.json" if self.directory else self.path)
+
+
+def write_transcripts(api: Api, runs: Sequence[FollowedRun], path: str | None) -> None:
+    """Write what `transcript_logging` asks for: the steps of each run, with what it says belongs to them.
+
+    Args:
+        api: where they are.
+        runs: that have ended.
+        path: its `output_path`; of several runs each gets its id before the file's ending.
+    """
+    from deploy.cli.experiment.choosing import experiment_path
+
+    for run in runs:
+        file = Path(path or f"transcript-{run.id[:8]}.jsonl")
+        if path is not None and len(runs) > 1:
+            file = file.with_stem(f"{file.stem}-{run.id[:8]}")
+        _to_file(api.fetch(experiment_path(run.id, "transcript?format=jsonl")), file)

@@ -86,7 +86,7 @@ def run(
     """
     from deploy.cli.experiment.configuration import valid_file
     from deploy.cli.experiment.following import experiment_command, follow_to_the_end, say_it_goes_on
-    from deploy.cli.experiment.outcomes import Results
+    from deploy.cli.experiment.outcomes import Results, write_transcripts
     from deploy.cli.starting import open_or_start
 
     if detach and output is not None:
@@ -109,6 +109,13 @@ def run(
         if series.runs:
             say_it_goes_on(series.runs, series.left, data)
         raise
+
+    def keep() -> None:
+        if results is not None:
+            results.write(api, series.runs)
+        if read.config.transcript_logging.enabled:
+            write_transcripts(api, series.runs, read.config.transcript_logging.output_path)
+
     if detach:
         _say_begun(series.runs, as_json=as_json)
         if not as_json:
@@ -128,7 +135,7 @@ def run(
         brief=repeat > 1,
         begin=series.begin,
         not_begun=lambda: series.left,
-        after=lambda: None if results is None else results.write(api, series.runs),
+        after=keep,
     )
 
 

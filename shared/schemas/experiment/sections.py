@@ -94,10 +94,12 @@ class TranscriptLogging(Wire):
     """``transcript_logging``: what the transcript of a run holds when it is written to a file."""
 
     enabled: bool = Field(
-        False, description="Whether the command line writes a transcript when the run has ended."
+        False, description="Whether `parley experiment run` writes a transcript when the run has ended."
     )
     output_path: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_path)] | None = Field(
-        None, description="File that it is written to; null: a name with the experiment's id. No `..`."
+        None,
+        description="File that it is written to, of several runs with their ids in its name; null: a "
+        "name with the id of the run. No `..`.",
     )
     include_memory_updates: bool = Field(False, description="Whether calls that update a memory are in it.")
     include_instructions: bool = Field(False, description="Whether system prompts are in it.")

@@ -94,6 +94,21 @@ def test_a_program_gets_every_event_and_then_the_outcome(parley: ParleyCommand, 
     assert {event["data"]["experiment_id"] for event in told[:-1]} == {run["id"]}
 
 
+def test_the_transcript_that_a_configuration_asks_for_is_written(
+    parley: ParleyCommand, config: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "said.jsonl"
+    asking = tmp_path / "asking.yaml"
+    asking.write_text(
+        f"{Path(config).read_text()}\ntranscript_logging: {{enabled: true, output_path: {file}}}\n"
+    )
+    parley.run("experiment", "run", str(asking))
+    said = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {"p1/Ana/ranking/initial/try1", "p2/r1/Ben/statement/try1"} <= {step["path"] for step in said}
+    parley.run("experiment", "run", str(asking), "--repeat", "2", "--parallel", "2")
+    assert len(list(tmp_path.glob("said-????????.jsonl"))) == 2
+
+
 def test_what_init_writes_can_be_run(parley: ParleyCommand, tmp_path: Path) -> None:
     file = str(tmp_path / "example.yaml")
     parley.run("experiment", "init", file)
