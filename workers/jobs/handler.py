@@ -59,3 +59,20 @@ class Handler(Protocol):
 
     async def run_stages(self, attempt: RunningAttempt) -> None:
         """Run the stages after the answer that are not committed yet; each commits what it made."""
+
+
+class OneStage:
+    """The part of a :class:`Handler` whose jobs end with their outcome: nothing follows it."""
+
+    async def keep_stages(
+        self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
+    ) -> dict[str, Any]:
+        """Nothing to keep."""
+        return {}
+
+    async def has_stages_left(self, attempt: RunningAttempt) -> bool:
+        """Never."""
+        return False
+
+    async def run_stages(self, attempt: RunningAttempt) -> None:
+        """Nothing to run."""

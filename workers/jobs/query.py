@@ -9,12 +9,12 @@ from uuid import UUID
 
 from shared.errors import ValidationError
 from shared.jobs.messages import Reply
-from shared.jobs.states import PostResponse, Status
+from shared.jobs.states import Status
 from shared.jobs.store import Along, FencedTransaction
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
 from workers.jobs.experiments.reports import Reports
-from workers.jobs.handler import Work
+from workers.jobs.handler import OneStage, Work
 from workers.jobs.running import RunningAttempt
 from workers.jobs.script_queries import ScriptQueries
 from workers.jobs.turn_world import StageParts
@@ -22,7 +22,7 @@ from workers.jobs.turns import Target, load_target
 from workers.providers.base.provider_service import BaseProviderService
 
 
-class QueryHandler:
+class QueryHandler(OneStage):
     """Carries out operations on provider connections, and those on scripts and templates."""
 
     along: Along | None = None
@@ -69,21 +69,8 @@ class QueryHandler:
         """Nothing else belongs to an operation."""
         return {}
 
-    async def keep_stages(
-        self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
-    ) -> dict[str, Any]:
-        """Nothing follows an operation."""
-        return {}
-
     def forget(self, attempt: RunningAttempt) -> None:
         """Nothing is kept of an operation."""
-
-    async def has_stages_left(self, attempt: RunningAttempt) -> bool:
-        """Nothing follows an operation."""
-        return False
-
-    async def run_stages(self, attempt: RunningAttempt) -> None:
-        """Nothing follows an operation."""
 
     async def _test_connection(self, attempt: RunningAttempt) -> dict[str, Any]:
         provider, target = await self._provider(attempt)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.errors import ParleyError
 from shared.jobs import experiment_end
 from shared.jobs.messages import Reply
-from shared.jobs.states import PostResponse, Status
+from shared.jobs.states import Status
 from shared.jobs.store import Along, AttemptLostError, FencedTransaction
 from shared.schemas.events import EventType
 from shared.schemas.experiment.estimate import expected_calls
@@ -37,7 +37,7 @@ from workers.jobs.experiments.origin import model_origins
 from workers.jobs.experiments.outcome import ending_of, keep_ending
 from workers.jobs.experiments.run_steps import RunIdentity, RunSteps
 from workers.jobs.experiments.step_writer import StepWriter
-from workers.jobs.handler import Work
+from workers.jobs.handler import OneStage, Work
 from workers.jobs.running import RunningAttempt, StopReason
 from workers.jobs.turn_world import StageParts
 
@@ -63,7 +63,7 @@ class _Progress:
     last_event: int | None = None
 
 
-class ExperimentHandler:
+class ExperimentHandler(OneStage):
     """Runs experiments.
 
     Args:
@@ -125,25 +125,12 @@ class ExperimentHandler:
         outcome, progress.last_event = await keep_ending(transaction, run, status, ending)
         return outcome
 
-    async def keep_stages(
-        self, attempt: RunningAttempt, transaction: FencedTransaction, state: PostResponse
-    ) -> dict[str, Any]:
-        """Nothing follows a run."""
-        return {}
-
     def forget(self, attempt: RunningAttempt) -> None:
         """The attempt is over."""
         self._unbegun.pop(attempt.job.lease, None)
         progress = self._progress.pop(attempt.job.lease, None)
         if progress is not None and progress.last_event is not None and attempt.ended:
             self._writer.announce(attempt.job, progress.last_event)
-
-    async def has_stages_left(self, attempt: RunningAttempt) -> bool:
-        """Nothing follows a run."""
-        return False
-
-    async def run_stages(self, attempt: RunningAttempt) -> None:
-        """Nothing follows a run."""
 
     async def _begin(self, attempt: RunningAttempt) -> _Progress:
         """Load the run, and what it has done so far."""
