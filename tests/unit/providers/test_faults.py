@@ -12,7 +12,7 @@ from workers.providers.base.faults import MAX_WORDS, clean, status_error, stream
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words"),
     [
-        (400, {"error": {"message": "bad thing"}}, errors.ProviderRequestError, "bad thing"),
+        (400, {"error": {"message": "bad thing"}}, errors.ProviderInputError, "bad thing"),
         (401, {"error": {"message": "no key"}}, errors.ProviderAuthenticationError, "no key"),
         (403, {"error": "forbidden"}, errors.ProviderAuthenticationError, "forbidden"),
         (404, {"error": "model 'm' not found"}, errors.ModelNotFoundError, "no model 'm'"),
@@ -20,7 +20,7 @@ from workers.providers.base.faults import MAX_WORDS, clean, status_error, stream
         (400, {"error": {"message": "x", "code": "model_not_found"}}, errors.ModelNotFoundError, "no model"),
         (404, {"detail": "Not Found"}, errors.ProviderRequestError, "check the address"),
         (404, "", errors.ProviderRequestError, "check the address"),
-        (422, {"detail": [{"msg": "wrong"}]}, errors.ProviderRequestError, "wrong"),
+        (422, {"detail": [{"msg": "wrong"}]}, errors.ProviderInputError, "wrong"),
         (429, {"error": {"message": "slow down"}}, errors.ProviderRateLimitedError, "slow down"),
         (500, {"error": {"message": "oops"}}, errors.ProviderUnavailableError, "oops"),
         (502, "<html>bad gateway</html>", errors.ProviderUnavailableError, "failed (502)"),
