@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     #: A lease lives this long without renewal; it is renewed every third of it.
     lease_ttl: float = Field(3.0, gt=0)
     #: Jobs of one kind (turns, experiments, short operations) that one owner has running at once, over all
-    #: workers; 0: any number. What is more waits, so that one owner's turns on a slow provider do not take all
-    #: slots: with three kinds, 450 of the 500 of a single worker process.
+    #: workers; 0: any number. What is more waits, so that one owner's turns on a slow provider do not take
+    #: all slots: with three kinds, 450 of the 500 of a single worker process.
     owner_running: int = Field(150, ge=0)
     #: Attempts at a job that may fail before the job fails.
     max_attempts: int = Field(3, ge=1)

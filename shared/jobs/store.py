@@ -38,8 +38,9 @@ _MARKED = text("SELECT * FROM jobs WHERE cancel_requested_at IS NOT NULL AND pha
 
 #: Without a limit: more than there will ever be.
 _UNLIMITED = 2**31 - 1
-#: A job that ends wakes the next one of its owner when half of what the owner may have was running, less these:
-#: of jobs that end in the same moment none may see the others, and each must know that it ended near the limit.
+#: A job that ends wakes the next one of its owner when half of what the owner may have was running, less
+#: these: of jobs that end in the same moment none may see the others, and each must know that it ended near
+#: the limit.
 _TOGETHER = 8
 
 
