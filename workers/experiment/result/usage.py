@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -37,18 +38,6 @@ class Spent:
 
 
 @dataclass(slots=True)
-class _Row:
-    calls: int = 0
-    reasked: int = 0
-    unreadable: int = 0
-    timed_out: int = 0
-    refused: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    uncounted: int = 0
-
-
-@dataclass(slots=True)
 class Tally:
     """Adds up steps, one by one: nothing of a step is kept but its counts.
 
@@ -59,22 +48,23 @@ class Tally:
 
     models: dict[str | None, list[str]] = field(default_factory=dict)
     notes: dict[str | None, list[str]] = field(default_factory=dict)
-    _rows: dict[tuple[str | None, int, int | None], _Row] = field(default_factory=dict)
+    #: By role, phase and round, the counts of a :class:`Spent` by their names.
+    _rows: dict[tuple[str | None, int, int | None], Counter[str]] = field(default_factory=dict)
 
     def add(self, step: StepRecord) -> None:
         """Count a step; draws, notes and calls in flight count for nothing."""
         answer = step.answer
         if step.kind is not StepKind.CALL or answer is None:
             return
-        row = self._rows.setdefault((step.role, step.key.phase, step.key.round), _Row())
-        row.calls += 1
-        row.reasked += step.key.tried is not None and step.key.tried > 1
-        row.unreadable += step.unreadable is not None
-        row.timed_out += answer.outcome is StepOutcome.TIMED_OUT
-        row.refused += answer.outcome is StepOutcome.REFUSED
-        row.input_tokens += answer.input_tokens or 0
-        row.output_tokens += answer.output_tokens or 0
-        row.uncounted += answer.outcome is StepOutcome.ANSWERED and answer.output_tokens is None
+        row = self._rows.setdefault((step.role, step.key.phase, step.key.round), Counter())
+        row["calls"] += 1
+        row["reasked"] += step.key.tried is not None and step.key.tried > 1
+        row["unreadable"] += step.unreadable is not None
+        row["timed_out"] += answer.outcome is StepOutcome.TIMED_OUT
+        row["refused"] += answer.outcome is StepOutcome.REFUSED
+        row["input_tokens"] += answer.input_tokens or 0
+        row["output_tokens"] += answer.output_tokens or 0
+        row["uncounted"] += answer.outcome is StepOutcome.ANSWERED and answer.output_tokens is None
         if answer.model is not None:
             _remember(self.models.setdefault(step.role, []), answer.model)
         for note in answer.notes:
@@ -90,19 +80,7 @@ class Tally:
             return phase, late, round_number or 0, role is None, role or ""
 
         return tuple(
-            Spent(
-                role=key[0],
-                phase=key[1],
-                round=key[2],
-                calls=row.calls,
-                reasked=row.reasked,
-                unreadable=row.unreadable,
-                timed_out=row.timed_out,
-                refused=row.refused,
-                input_tokens=row.input_tokens,
-                output_tokens=row.output_tokens,
-                uncounted=row.uncounted,
-            )
+            Spent(role=key[0], phase=key[1], round=key[2], **row)
             for key, row in sorted(self._rows.items(), key=lambda item: place(item[0]))
         )
 
