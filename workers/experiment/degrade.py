@@ -32,7 +32,7 @@ async def degrade(
     fails alike each time.
 
     A :class:`~shared.errors.ParleyError` is no failure of the service: the provider is away, the budget is
-    used up, the replay diverged. It passes, and stops the run.
+    used up, the replay diverged. It passes, and stops the run; so does that the journal cannot be kept.
     """
     at = key.part("degraded")
     told = journal.recorded_note(at) if asks else None
@@ -44,6 +44,8 @@ async def degrade(
         except ParleyError:
             raise
         except Exception as error:
+            if journal.broken:
+                raise
             log.warning("a service of an experiment failed", extra={"service": service}, exc_info=True)
             told = f"{type(error).__name__}: {error}"[:500]
     failure = journal.note(at, lambda: told)

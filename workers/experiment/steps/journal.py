@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 from typing import Any, Generic, Protocol, TypeVar
@@ -151,7 +151,6 @@ class _Counts:
     phase: int = 0
     round: int = 0
     progress: float = 0.0
-    notes: set[str] = field(default_factory=set)
 
 
 class Journal:
@@ -198,6 +197,8 @@ class Journal:
         self._flying = 0
         self._landed = asyncio.Event()
         self._landed.set()
+        #: Whether steps cannot be stored any more: the run must not go on.
+        self.broken = False
         #: What each service that failed was told with, in the order in which they did.
         self.degraded: list[dict[str, Any]] = []
 
@@ -233,7 +234,7 @@ class Journal:
             )
             self._counts.calls += 1
             async with self._in_flight():
-                await self._store.begin(step)
+                await self._begin(step)
                 step.answer = await self._models.call(call)
                 result = _read(step, step.answer, reader)
                 self._store.end(step)
@@ -311,6 +312,13 @@ class Journal:
         value: T = to_jsonable_python(make())
         self._store.end(StepRecord(key=key, kind=kind, value=value))
         return value
+
+    async def _begin(self, step: StepRecord) -> None:
+        try:
+            await self._store.begin(step)
+        except Exception:
+            self.broken = True
+            raise
 
     @asynccontextmanager
     async def _in_flight(self) -> AsyncIterator[None]:

@@ -232,6 +232,19 @@ async def test_what_stops_the_run_is_no_failure_of_a_service() -> None:
         await degrade(Run().journal, "memory", KEY, away(), "")
 
 
+async def test_a_journal_that_cannot_be_kept_stops_the_run_and_is_no_failure_of_a_service() -> None:
+    run = Run()
+
+    async def refuse(_: StepRecord) -> None:
+        raise OSError("no room")
+
+    run.store.begin = refuse  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="no room"):
+        await degrade(run.journal, "memory", KEY, run.journal.call(KEY, CALL, Digits()), None)
+    assert run.models.calls == []
+    assert run.store.events == []
+
+
 class TestTogether:
     """What the protocol does not order runs at once."""
 
