@@ -45,3 +45,16 @@ def test_downgrading_leaves_nothing(empty_database_url: str, engine: Engine) -> 
     command.downgrade(migrate.config(empty_database_url), "base")
     with engine.connect() as connection:
         assert set(inspect(connection).get_table_names()) == {"alembic_version"}
+
+
+def test_what_was_there_before_experiments_stays(empty_database_url: str, engine: Engine) -> None:
+    command.upgrade(migrate.config(empty_database_url), "0001")
+    with engine.begin() as connection:
+        assert not inspect(connection).has_table("experiments")
+        connection.execute(
+            text("INSERT INTO users (id, name, is_admin) VALUES (gen_random_uuid(), 'ada', false)")
+        )
+    migrate.upgrade(empty_database_url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT name FROM users")).scalars().all() == ["ada"]
+        assert connection.execute(text("SELECT count(*) FROM experiments")).scalar() == 0
