@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.experiment.options import ConfigArgument
+from deploy.cli.experiment.options import ConfigArgument, SetOption
 from deploy.cli.users import JsonOption
 from deploy.exit_codes import ExitCode
 
 
-def validate(config: ConfigArgument, as_json: JsonOption = False) -> None:
+def validate(config: ConfigArgument, set_: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a configuration; nothing needs to be running, and nothing is begun.
 
     Tells every fault with the path of its key, and how many calls to models a run will take. Whether your
@@ -29,7 +29,7 @@ def validate(config: ConfigArgument, as_json: JsonOption = False) -> None:
     from shared.schemas.experiment.identity import config_hash, derived_seed
 
     try:
-        read = read_file(config).config
+        read = read_file(config, set_=set_ or ()).config
     except ValidationError as error:
         if as_json:
             typer.echo(json.dumps({"valid": False, "errors": list(error.errors)}, indent=2))

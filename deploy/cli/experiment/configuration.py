@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,21 +45,25 @@ def read_text(path: Path) -> bytes:
         raise typer.BadParameter(f"{path} cannot be read: {error.strerror}", param_hint="CONFIG") from error
 
 
-def read_file(path: Path, *, model: str | None = None) -> ConfigurationFile:
-    """The configuration in a file, with every model rewritten to ``model`` when one is given.
+def read_file(path: Path, *, model: str | None = None, set_: Sequence[str] = ()) -> ConfigurationFile:
+    """The configuration in a file, with the changes of ``--set``, and with every model rewritten to
+    ``model`` when one is given.
 
     Raises:
         ValidationError: it is not valid.
+        typer.BadParameter: a change cannot be read.
     """
     from shared.schemas.experiment.reading import read_config
 
     text = read_text(path)
+    if set_:
+        text = with_changes(text, set_)
     if model is not None:
         text = with_model(text, model)
     return ConfigurationFile(text, None if str(path) == "-" else path.name, read_config(text))
 
 
-def valid_file(path: Path, *, model: str | None = None) -> ConfigurationFile:
+def valid_file(path: Path, *, model: str | None = None, set_: Sequence[str] = ()) -> ConfigurationFile:
     """As :func:`read_file`; a configuration that is not valid is told, and ends the command.
 
     Raises:
@@ -67,7 +72,7 @@ def valid_file(path: Path, *, model: str | None = None) -> ConfigurationFile:
     from shared.errors import ValidationError
 
     try:
-        return read_file(path, model=model)
+        return read_file(path, model=model, set_=set_)
     except ValidationError as error:
         say_faults(path, error)
         raise typer.Exit(ExitCode.USAGE) from None
@@ -89,6 +94,23 @@ def fault_words(fault: dict[str, Any]) -> str:
         where = f" (line {fault['line']}, column {fault['column']})"
     path = "" if fault["field"] == "body" else f"{fault['field']}: "
     return f"{path}{fault['message']}{where}"
+
+
+def with_changes(text: bytes, given: Sequence[str]) -> bytes:
+    """The configuration with the changes of ``--set``.
+
+    Raises:
+        YAMLError: the text is not YAML.
+        typer.BadParameter: a change cannot be read.
+    """
+    from deploy.cli.experiment.changes import apply, read_changes
+    from shared.schemas.yaml_document import read_yaml, write_yaml
+
+    changes = read_changes(None, list(given))
+    read = read_yaml(text)
+    if not isinstance(read, dict):
+        return text  # what is wrong with it is told when it is read
+    return write_yaml(apply(changes, read)).encode()
 
 
 def with_model(text: bytes, model: str) -> bytes:

@@ -16,6 +16,7 @@ from deploy.cli.experiment.options import (
     EventsAsJsonOption,
     ExperimentArgument,
     NameOption,
+    SetOption,
 )
 from deploy.cli.users import JsonOption
 from deploy.exit_codes import ExitCode
@@ -81,16 +82,7 @@ def fork(
     round: Annotated[
         int, typer.Option(min=1, max=1000, help="The first round of the group with the changes.")
     ],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A key of the configuration and its new value (YAML), as phase2_rounds=8, "
-            "phase2_settings.two_stage_max_retries=1 or agents.Ana.temperature=0.2; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    set_: SetOption = None,
     changes: Annotated[
         Path | None,
         typer.Option(
@@ -112,12 +104,13 @@ def fork(
 ) -> None:
     """Begin a new run that has everything before a round in common with another, and follow it."""
     from deploy.cli.access import open_api
+    from deploy.cli.experiment.changes import read_changes
     from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
     from deploy.cli.experiment.following import follow_to_the_end
     from deploy.cli.experiment.running import invalid_is_usage
     from deploy.cli.experiment.screens import FollowedRun
 
-    body: dict[str, Any] = {"round": round, "changes": _changes(changes, set_ or [])}
+    body: dict[str, Any] = {"round": round, "changes": read_changes(changes, set_ or [])}
     if name is not None:
         body["name"] = name
     if connection is not None:
@@ -202,42 +195,3 @@ def _limit(name: str, text: str) -> int | None:
             f"{text!r} is neither a whole number from 1 nor none", param_hint=f"--budget-{name}"
         )
     return int(text)
-
-
-def _changes(file: Path | None, given: list[str]) -> dict[str, Any]:
-    """The changes of a file, and those of ``--set`` over them.
-
-    Raises:
-        typer.BadParameter: one cannot be read, or there are none.
-    """
-    from shared.errors import ValidationError
-    from shared.schemas.yaml_document import read_yaml
-
-    changes: dict[str, Any] = {}
-    if file is not None:
-        try:
-            read = read_yaml(file.read_bytes())
-        except ValidationError as error:
-            raise typer.BadParameter(f"{file}: {error.detail}", param_hint="--changes") from None
-        except OSError as error:
-            raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="--changes") from None
-        if not isinstance(read, dict):
-            raise typer.BadParameter(f"{file} must be a mapping of keys", param_hint="--changes")
-        changes = read
-    for one in given:
-        key, equals, text = one.partition("=")
-        parts = key.strip().split(".")
-        if not equals or not all(parts):
-            raise typer.BadParameter(f"{one!r} must be KEY=VALUE", param_hint="--set")
-        try:
-            value = None if not text.strip() else read_yaml(text.encode())
-        except ValidationError as error:
-            raise typer.BadParameter(f"{one!r}: {error.detail}", param_hint="--set") from None
-        section = changes
-        for part in parts[:-1]:
-            inner = section.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise typer.BadParameter(f"{one!r}: {part} is no section here", param_hint="--set")
-            section = inner
-        section[parts[-1]] = value
-    return changes

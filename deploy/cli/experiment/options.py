@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from deploy.cli.experiment import examples
+
 #: Which experiment is meant.
 ExperimentArgument: TypeAlias = Annotated[
     str,
@@ -18,12 +20,39 @@ ExperimentArgument: TypeAlias = Annotated[
     ),
 ]
 
+def file_or_example(path: Path) -> Path:
+    """The file that is meant: the path, or the example of this name where there is no such file.
+
+    Raises:
+        typer.BadParameter: it is a bare name, and there is neither.
+    """
+    if path.exists() or path.suffix or path == Path("-") or path != Path(path.name):
+        return path
+    if (example := examples.named(path.name)) is not None:
+        return example
+    raise typer.BadParameter(f"there is no file {path}; the examples are {', '.join(examples.names())}")
+
+
 #: A configuration file that is read; ``-`` for standard input.
 ConfigArgument: TypeAlias = Annotated[
     Path,
     typer.Argument(
         metavar="CONFIG",
-        help="A configuration (YAML); - reads standard input.",
+        callback=file_or_example,
+        help="A configuration (YAML), or the name of an example (parley experiment examples); - reads "
+        "standard input.",
+        show_default=False,
+    ),
+]
+
+#: ``--set``.
+SetOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A key of the configuration and its new value (YAML), as phase2_rounds=8, "
+        "phase2_settings.two_stage_max_retries=1 or agents.Ana.temperature=0.2; may be repeated.",
         show_default=False,
     ),
 ]

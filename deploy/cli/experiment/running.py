@@ -19,6 +19,7 @@ from deploy.cli.experiment.options import (
     DetachOption,
     EventsAsJsonOption,
     NameOption,
+    SetOption,
 )
 from deploy.exit_codes import ExitCode
 
@@ -63,6 +64,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    set_: SetOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -96,7 +98,7 @@ def run(
         connection = connection if model == "local" else f"{connection}/{model}"
     elif model is not None:
         rewritten = model
-    read = valid_file(config, model=rewritten)
+    read = valid_file(config, model=rewritten, set_=set_ or ())
     results = None if output is None else Results.at(output, several=repeat > 1)
     data = chosen(data_dir)
     api = open_or_start(data)

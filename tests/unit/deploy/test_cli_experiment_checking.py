@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from deploy.cli.experiment.configuration import with_model
+from deploy.cli.experiment.configuration import with_changes, with_model
 from deploy.cli.main import app
 from deploy.exit_codes import ExitCode
 from shared.schemas.experiment.example import example
@@ -167,3 +167,49 @@ def test_one_model_takes_the_place_of_all(text: str, model: str) -> None:
 
 def test_comments_stay_when_a_model_is_put_in() -> None:
     assert with_model(VALID.encode(), "local").startswith(VALID.encode())
+
+
+def test_set_changes_keys_sections_and_agents() -> None:
+    text = VALID.encode() + b"phase2_settings: {two_stage_max_retries: 2, max_statement_retries: 3}\n"
+    given = [
+        "phase2_rounds=8",
+        "phase2_settings.two_stage_max_retries=1",
+        "agents.Ana.temperature=0.2",
+        "max_answer_tokens=90",
+    ]
+    config = read_config(with_changes(text, given))
+    assert (config.phase2_rounds, config.max_answer_tokens) == (8, 90)
+    assert config.phase2_settings.two_stage_max_retries == 1
+    assert config.phase2_settings.max_statement_retries == 3
+    assert [(agent.name, agent.model) for agent in config.agents] == [
+        ("Ana", "gpt-4o"),
+        ("Ben", "some/other"),
+    ]
+    assert config.agents[0].temperature == 0.2
+    assert config.agents[1].temperature != 0.2
+
+
+def test_validate_checks_with_the_changes(parley: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(VALID)
+    checked = parley.invoke(app, ["experiment", "validate", "mine.yaml", "--set", "phase2_rounds=9"])
+    assert "at most 9 rounds" in checked.stdout
+    refused = parley.invoke(app, ["experiment", "validate", "mine.yaml", "--set", "phase2_round=9"])
+    assert refused.exit_code == ExitCode.USAGE
+    assert "phase2_round:" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("phase2_rounds", "must be KEY=VALUE"),
+        ("=3", "must be KEY=VALUE"),
+        ("agents.Cleo.temperature=1", "there is no agent 'Cleo'; the agents are Ana, Ben"),
+        ("agents.Ana=3", "needs a key"),
+        ("phase2_rounds=[", "phase2_rounds=["),
+    ],
+)
+def test_a_wrong_change_is_told(parley: CliRunner, tmp_path: Path, given: str, told: str) -> None:
+    (tmp_path / "mine.yaml").write_text(VALID)
+    refused = parley.invoke(app, ["experiment", "validate", "mine.yaml", "--set", given], terminal_width=200)
+    assert refused.exit_code == ExitCode.USAGE
+    assert told in refused.stderr
