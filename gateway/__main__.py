@@ -12,7 +12,7 @@ from gateway.server import make_server
 from shared import garbage
 from shared.logging import configure_logging
 from shared.security.secrets import SecretKeyError
-from shared.settings import get_settings
+from shared.settings import SettingsError, get_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8080, help="port to listen on (default: %(default)s)")
     parser.add_argument("--fd", type=int, help="serve on this inherited listening socket instead")
     options = parser.parse_args(arguments)
-    settings = get_settings()
-    configure_logging(settings, service="gateway")
     try:
+        settings = get_settings()
+        configure_logging(settings, service="gateway")
         app = create_app(settings)
-    except SecretKeyError as error:
+    except (SettingsError, SecretKeyError) as error:
         print(f"parley gateway: {error}", file=sys.stderr)
         return 2
     garbage.settle()

@@ -6,10 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.security.addresses import Allowed
+from shared.settings_files import FileSettings, SettingsFileError
+
+
+class SettingsError(Exception):
+    """Settings that no process can start with; the message names each variable, and no value."""
 
 
 class Settings(BaseSettings):
@@ -41,6 +46,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     #: File that holds ``secret_key``; default: ``secret.key`` in ``data_dir``, made on first start.
     secret_key_file: Path | None = None
+
+    #: Flower's password; it does not start without one.
+    flower_password: SecretStr | None = None
 
     # Gateway ----------------------------------------------------------------------------------------
     #: A comment line goes to a silent SSE client this often.
@@ -147,6 +155,18 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then the files that variables name."""
+        return init_settings, env_settings, FileSettings(settings_cls)
+
     @field_validator("outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -160,7 +180,29 @@ class Settings(BaseSettings):
         return value
 
 
+def read_settings() -> Settings:
+    """The settings of the environment.
+
+    Raises:
+        SettingsError: one of them is not valid.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"PARLEY_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise SettingsError(f"A setting in the environment is not valid. {faults}.") from None
+    except SettingsFileError as error:
+        raise SettingsError(f"A setting in the environment is not valid. {error}.") from None
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once.
+
+    Raises:
+        SettingsError: one of them is not valid.
+    """
+    return read_settings()

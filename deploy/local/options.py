@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.local import roles
+from deploy import roles
 from deploy.local.directories import DataDir
 
 DEFAULT_HOST = "127.0.0.1"

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from deploy.local import model, openmp, roles
+from deploy import roles
+from deploy.local import model, openmp
 from deploy.local.directories import DataDir
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Child

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
-from deploy.local import key_files, roles
+from deploy import roles
+from deploy.local import key_files
 from deploy.local.errors import WrongSettingError
 from deploy.local.listener import is_loopback, listen, reserve_port, url_of
 from deploy.local.options import StackOptions, external, without_password
@@ -17,7 +16,7 @@ from deploy.local.parts import GatewayPart, ModelPart, Part, PostgresPart, Valke
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.state import Health, PartState
 from deploy.local.valkey import EmbeddedValkey
-from shared.settings import Settings
+from shared.settings import Settings, SettingsError, read_settings
 
 DATABASE = "parley"
 #: What a worker's turns get when the stack stops, in seconds: all must be over within ten.
@@ -142,13 +141,9 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
 def _checked_settings() -> Settings:
     """The settings of the environment: a wrong one is told here, not in the log of a part that fails."""
     try:
-        return Settings()
-    except ValidationError as error:
-        faults = "; ".join(
-            f"PARLEY_{str(fault['loc'][0]).upper()}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise WrongSettingError(f"A setting in the environment is not valid. {faults}.") from None
+        return read_settings()
+    except SettingsError as error:
+        raise WrongSettingError(str(error)) from None
 
 
 def migration_command() -> list[str]:

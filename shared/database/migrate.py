@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 
-from shared.settings import get_settings
+from shared.settings import SettingsError, get_settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -25,6 +26,16 @@ def upgrade(url: str, revision: str = "head") -> None:
     command.upgrade(config(url), revision)
 
 
-if __name__ == "__main__":
-    settings = get_settings()
+def main() -> int:
+    """Migrate the database of the settings; the exit status of the process."""
+    try:
+        settings = get_settings()
+    except SettingsError as error:
+        print(f"parley migrate: {error}", file=sys.stderr)
+        return 2
     upgrade(settings.migration_database_url or settings.database_url)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

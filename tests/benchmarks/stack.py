@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import psutil
 
-from deploy.local import roles
+from deploy import roles
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Child
 from deploy.local.valkey import EmbeddedValkey

@@ -31,7 +31,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local import listener, roles
+from deploy import roles
+from deploy.local import listener
 from deploy.local.process import Child
 from tests.fakes.process import ModelServer, start_model_server
 from tests.support.outbound import FAKES_ARE_LOCAL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.local import roles
+from deploy import roles
 
 
 def test_the_gateway_serves_an_address_or_an_inherited_socket() -> None:

@@ -13,6 +13,11 @@ NAMESPACE = "parley"
 CONCURRENCY = 500
 
 
+#: Port of the gateway, and of Flower, where nobody says otherwise.
+GATEWAY_PORT = 8642
+FLOWER_PORT = 5555
+
+
 @dataclass(frozen=True)
 class Role:
     """A process of Parley: what follows ``python`` on its command line.
@@ -35,7 +40,7 @@ def migration() -> Role:
     return Role("shared.database.migrate")
 
 
-def gateway(*, host: str = "0.0.0.0", port: int = 8642, descriptor: int | None = None) -> Role:  # noqa: S104
+def gateway(*, host: str = "0.0.0.0", port: int = GATEWAY_PORT, descriptor: int | None = None) -> Role:  # noqa: S104
     """The HTTP edge, on an address of its own or on a socket that is handed over."""
     if descriptor is not None:
         return Role("gateway", ("--fd", str(descriptor)))
@@ -60,3 +65,25 @@ def worker(
             *("--loglevel", "INFO", "--without-gossip", "--without-mingle"),
         ),
     )
+
+
+def maintenance() -> Role:
+    """Reaper and sweep without jobs: what workers do beside theirs, for when all of them are gone."""
+    return Role("workers.maintenance")
+
+
+def flower(*, host: str = "0.0.0.0", port: int = FLOWER_PORT) -> Role:  # noqa: S104
+    """Flower on the broker of the workers, behind a password."""
+    return Role("deploy.flower", ("--host", host, "--port", str(port)))
+
+
+def services(*, namespace: str = NAMESPACE) -> dict[str, Role]:
+    """The roles of an installation of several machines or containers, by the name of their service."""
+    return {
+        "migrate": migration(),
+        "gateway": gateway(),
+        "worker-chat": worker(name="worker-chat", kinds=("chat", "query"), namespace=namespace),
+        "worker-experiment": worker(name="worker-experiment", kinds=("experiment",), namespace=namespace),
+        "maintenance": maintenance(),
+        "flower": flower(),
+    }
