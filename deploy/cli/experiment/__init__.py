@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli.experiment import checking, control, following, listing, outcomes, running, table
+from deploy.cli.experiment import checking, control, examples, following, listing, outcomes, running, table
 
 app = typer.Typer(
     help="The justice-principle experiment.\n\nA run is a durable job: it goes on without the command that "
@@ -28,4 +28,5 @@ app.command("report")(outcomes.report)
 app.command("validate")(checking.validate)
 app.command("schema")(checking.schema)
 app.command("init")(checking.init)
+app.command("examples")(examples.examples)
 app.command("table")(table.show)

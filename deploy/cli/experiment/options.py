@@ -20,25 +20,12 @@ ExperimentArgument: TypeAlias = Annotated[
     ),
 ]
 
-def file_or_example(path: Path) -> Path:
-    """The file that is meant: the path, or the example of this name where there is no such file.
-
-    Raises:
-        typer.BadParameter: it is a bare name, and there is neither.
-    """
-    if path.exists() or path.suffix or path == Path("-") or path != Path(path.name):
-        return path
-    if (example := examples.named(path.name)) is not None:
-        return example
-    raise typer.BadParameter(f"there is no file {path}; the examples are {', '.join(examples.names())}")
-
-
 #: A configuration file that is read; ``-`` for standard input.
 ConfigArgument: TypeAlias = Annotated[
     Path,
     typer.Argument(
         metavar="CONFIG",
-        callback=file_or_example,
+        callback=examples.file_or_example,
         help="A configuration (YAML), or the name of an example (parley experiment examples); - reads "
         "standard input.",
         show_default=False,
