@@ -12,7 +12,8 @@ import sys
 import time
 
 _PARENT_CHECK = 1.0  # seconds
-_PROMPT_CACHE = 128  # MiB
+#: Prompts that were computed lately, for agents that ask by turns: some 23 KB a token of the default model.
+_PROMPT_CACHE = 384  # MiB
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -113,13 +113,15 @@ class ParticipantAgent:
         if memory and self._explained():
             parts.append(self._explanation())
         if memory:
-            parts.append(self.text.text("agent.balance", balance=self.text.money(self.balance)))
+            # What changes stands behind what only grows: providers reuse what they computed of a prompt up to
+            # the first difference, and many charge less for it.
             remembered = self.memory.strip()
             parts.append(
                 self.text.text("agent.memory", memory=remembered)
                 if remembered
                 else self.text.text("agent.no_memory")
             )
+            parts.append(self.text.text("agent.balance", balance=self.text.money(self.balance)))
         if context.strip():
             parts.append(context.strip())
         parts.append(self.text.text("agent.language"))

@@ -205,6 +205,19 @@ def system(world: World, **keys: Any) -> str:
     return world.ann.system_prompt(**keys)
 
 
+async def test_a_memory_that_grows_leaves_what_stands_before_it_as_it_was() -> None:
+    world = World()
+    world.ann.memory = "I ranked them."
+    world.ann.balance = Decimal("1.00")
+    before = system(world)
+    world.ann.memory = "I ranked them. I was paid."
+    world.ann.balance = Decimal("2.50")
+    grown = system(world)
+    upto = before.index("I ranked them.") + len("I ranked them.")
+    assert grown[:upto] == before[:upto]
+    assert "$2.50" in grown[upto:]
+
+
 async def test_the_experiment_is_explained_until_there_are_notes() -> None:
     world = World()
     explanation = load(Language.ENGLISH).text("agent.explanation")
