@@ -63,7 +63,7 @@ def read(variable: str, path: str) -> str:
 
 
 class FileSettings(PydanticBaseSettingsSource):
-    """The settings that files hold; one that a variable gives as well is refused, since one would be wrong."""
+    """The settings that files hold; one that a variable gives as well is refused."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The value of one setting, if a file holds it.
