@@ -62,6 +62,19 @@ def read(variable: str, path: str) -> str:
     return text
 
 
+def expanded(settings: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
+    """``environment`` with the values that files hold, and without the variables that name the files.
+
+    Raises:
+        SettingsFileError: a file cannot be used.
+    """
+    result = dict(environment)
+    for variable in variables(settings).values():
+        if path := result.pop(variable, None):
+            result[variable.removesuffix(_SUFFIX)] = read(variable, path)
+    return result
+
+
 class FileSettings(PydanticBaseSettingsSource):
     """The settings that files hold; one that a variable gives as well is refused."""
 

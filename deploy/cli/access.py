@@ -9,6 +9,7 @@ from deploy.local.directories import DataDir
 from deploy.local.errors import LocalStackError, NotRunningError
 from deploy.local.key_files import read_key
 from deploy.local.state import running_stack
+from shared import settings_files
 
 
 def named_gateway() -> str | None:
@@ -24,6 +25,11 @@ def open_api(data: DataDir) -> Api:
         NotRunningError: no stack runs, and no URL is given.
     """
     key = os.environ.get("PARLEY_API_KEY") or os.environ.get("PARLEY_ADMIN_KEY")
+    if not key and (named := os.environ.get("PARLEY_ADMIN_KEY_FILE")):
+        try:
+            key = settings_files.read("PARLEY_ADMIN_KEY_FILE", named)
+        except settings_files.SettingsFileError as error:
+            raise LocalStackError(f"{error}.") from None
     if url := named_gateway():
         if not key:
             raise LocalStackError("PARLEY_URL is set, and no key for it: set PARLEY_API_KEY.")

@@ -77,7 +77,8 @@ def welcome(options: object, display: object, *, detached: bool) -> None:
     assert isinstance(display, StartDisplay)
     state = StackState.load(options.data.state)
     url = state.url if state else ""
-    key = "$PARLEY_ADMIN_KEY" if os.environ.get("PARLEY_ADMIN_KEY") else f"$(cat {options.data.admin_key})"
+    kept = os.environ.get("PARLEY_ADMIN_KEY_FILE") or options.data.admin_key
+    key = "$PARLEY_ADMIN_KEY" if os.environ.get("PARLEY_ADMIN_KEY") else f"$(cat {kept})"
     chat = command('chat "Why is the sky blue?"', options.data)
     lines = [
         "",

@@ -16,6 +16,7 @@ from deploy.local.parts import GatewayPart, ModelPart, Part, PostgresPart, Valke
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.state import Health, PartState
 from deploy.local.valkey import EmbeddedValkey
+from shared import settings_files
 from shared.settings import Settings, SettingsError, read_settings
 
 DATABASE = "parley"
@@ -73,6 +74,7 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
     """
     data = options.data
     settings = _checked_settings()
+    given = settings_files.expanded(Settings, given)
     environment = dict(given)
     with ExitStack() as on_failure:
         listener = listen(options.host, options.port, any_port=options.any_port)
