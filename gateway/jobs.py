@@ -59,8 +59,8 @@ class GatewayJobs:
     @classmethod
     def create(cls, settings: Settings, engine: AsyncEngine) -> GatewayJobs:
         """The machinery with these settings; nothing is connected yet."""
-        redis = connect(settings.redis_url, settings.redis_timeout)
-        watching = connect(settings.redis_url, settings.lease_ttl / 10, max_connections=2)
+        redis = connect(settings.redis, settings.redis_timeout)
+        watching = connect(settings.redis, settings.lease_ttl / 10, max_connections=2)
         store = JobStore(engine, settings.owner_running)
         log = EventLog(redis, settings.namespace)
         leases = Leases(watching, settings.namespace, settings.lease_ttl)

@@ -70,7 +70,7 @@ class GatewayState:
             settings=settings,
             engine=engine,
             sessions=sessions,
-            redis=connect(settings.redis_url, settings.redis_timeout),
+            redis=connect(settings.redis, settings.redis_timeout),
             box=SecretBox.from_settings(settings),
             key_uses=KeyUses(sessions),
             known_keys=KnownKeys(engine, time.monotonic),

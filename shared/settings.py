@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared.broker_url import check_broker
+from shared.redis_server import RedisServer, parse_addresses
 from shared.security.addresses import Allowed
 from shared.settings_files import FileSettings, SettingsFileError
+from shared.tls import TlsFiles
 
 
 class SettingsError(Exception):
@@ -23,14 +26,36 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PARLEY_", extra="ignore")
 
     # Where things are -------------------------------------------------------------------------------
-    #: SQLAlchemy URL of Postgres (``postgresql+psycopg://…``); a transaction-mode pooler may stand before it.
+    #: URL of Postgres (``postgresql://…``); a transaction-mode pooler may stand before it. TLS as libpq has
+    #: it: ``?sslmode=verify-full&sslrootcert=FILE``.
     database_url: str = "postgresql+psycopg://postgres@127.0.0.1:5432/parley"
     #: Direct URL for migrations, when ``database_url`` leads to a pooler.
     migration_database_url: str | None = None
-    #: Redis (or Valkey): ``redis://``, ``rediss://`` or ``unix://``.
+    #: Redis (or Valkey): ``redis://``, ``rediss://`` (TLS) or ``unix://``, with ``user:password@`` for an ACL
+    #: user. With Sentinels its host and port say nothing.
     redis_url: str = "redis://127.0.0.1:6379/0"
-    #: Celery's broker; default: ``redis_url``.
+    #: Certificates (PEM) of those who vouch for a Redis under TLS, and for its Sentinels; default: the
+    #: system's. Then the client's own certificate and its key, for a server that asks for one.
+    redis_tls_ca: Path | None = None
+    redis_tls_cert: Path | None = None
+    redis_tls_key: Path | None = None
+    #: Whether the certificate must be of the name or address that was connected to. Sentinels tell addresses
+    #: unless they are set to tell names.
+    redis_tls_check_hostname: bool = True
+    #: Sentinels that know where Redis is: ``host:port``, separated by commas.
+    redis_sentinels: Annotated[tuple[str, ...], NoDecode] = ()
+    #: The name by which they know it.
+    redis_sentinel_master: str | None = None
+    #: Login of the Sentinels themselves, if they ask for one.
+    redis_sentinel_username: str | None = None
+    redis_sentinel_password: SecretStr | None = None
+    #: Celery's broker, if it is not the Redis of ``redis_url``: ``amqp://`` or ``amqps://`` (RabbitMQ),
+    #: another ``redis://`` or ``rediss://``.
     broker_url: str | None = None
+    #: The same files for a broker of its own under TLS.
+    broker_tls_ca: Path | None = None
+    broker_tls_cert: Path | None = None
+    broker_tls_key: Path | None = None
     #: What every key, channel and queue name begins with.
     namespace: str = Field("parley", pattern=r"^[a-z][a-z0-9_-]{0,40}$")
     #: Where a single machine keeps its data and its generated secrets.
@@ -167,7 +192,49 @@ class Settings(BaseSettings):
         """Arguments, then variables, then the files that variables name."""
         return init_settings, env_settings, FileSettings(settings_cls)
 
-    @field_validator("outbound_allow", mode="before")
+    @property
+    def redis(self) -> RedisServer:
+        """The Redis that these settings name."""
+        password = self.redis_sentinel_password
+        return RedisServer(
+            self.redis_url,
+            tls=TlsFiles(self.redis_tls_ca, self.redis_tls_cert, self.redis_tls_key),
+            check_hostname=self.redis_tls_check_hostname,
+            sentinels=parse_addresses(self.redis_sentinels),
+            master=self.redis_sentinel_master,
+            sentinel_username=self.redis_sentinel_username,
+            sentinel_password=None if password is None else password.get_secret_value(),
+        )
+
+    @property
+    def broker_tls(self) -> TlsFiles:
+        """The files for a broker of its own."""
+        return TlsFiles(self.broker_tls_ca, self.broker_tls_cert, self.broker_tls_key)
+
+    @field_validator("database_url", "migration_database_url")
+    @classmethod
+    def _say_the_driver(cls, value: str | None) -> str | None:
+        """Take a URL as Postgres itself spells it."""
+        if value is None:
+            return None
+        scheme, separator, rest = value.partition("://")
+        if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+            raise ValueError("write a URL of Postgres: postgresql://user:password@host:5432/database")
+        return f"postgresql+psycopg://{rest}"
+
+    @field_validator("redis_sentinels")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        parse_addresses(value)
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        self.redis.check()
+        check_broker(self.broker_url, self.broker_tls)
+        return self
+
+    @field_validator("outbound_allow", "redis_sentinels", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -191,6 +258,8 @@ def read_settings() -> Settings:
     except ValidationError as error:
         faults = "; ".join(
             f"PARLEY_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            if fault["loc"]
+            else fault["msg"].removeprefix("Value error, ")
             for fault in error.errors(include_url=False, include_input=False)
         )
         raise SettingsError(f"A setting in the environment is not valid. {faults}.") from None

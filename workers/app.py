@@ -6,14 +6,15 @@ import logging
 from typing import Any
 
 from celery import Celery, signals
-from kombu.entity import Queue
 
 from shared import garbage
+from shared.broker_url import is_amqp
 from shared.jobs.states import JobKind
-from shared.jobs.wakeups import configure, queue_name, task_name
+from shared.jobs.wakeups import configure, task_name
 from shared.logging import configure_logging
 from shared.settings import get_settings
 from workers.broker import BrokerProtocol
+from workers.consumer import WakeupConsumer
 from workers.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,13 @@ _runtime: Runtime | None = None
 app = Celery("parley", amqp=BrokerProtocol)
 configure(app, _settings)
 app.conf.update(
-    task_queues=[Queue(queue_name(_settings, kind)) for kind in KINDS],
     # A message is only a wake-up: it is acknowledged at once, and taken only when a slot is free.
     task_acks_late=False,
-    worker_disable_prefetch=True,
+    worker_consumer=f"{WakeupConsumer.__module__}:{WakeupConsumer.__qualname__}",
+    # Celery does so with Redis only; the consumer sees to RabbitMQ.
+    worker_disable_prefetch=not is_amqp(app.conf.broker_url),
     worker_prefetch_multiplier=1,
+    worker_enable_prefetch_count_reduction=False,
     # Told when somebody listens: Flower and Celery's exporters ask for them (control command enable_events).
     # Unasked they cost the worker a fifth of what a turn does.
     worker_send_task_events=False,

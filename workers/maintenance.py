@@ -44,9 +44,9 @@ async def watching(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     async with AsyncExitStack() as resources:
         engine = create_engine(settings.database_url)
         resources.push_async_callback(engine.dispose)
-        redis = connect(settings.redis_url, settings.redis_timeout)
+        redis = connect(settings.redis, settings.redis_timeout)
         resources.push_async_callback(redis.aclose)
-        looking = connect(settings.redis_url, settings.lease_ttl / 10, max_connections=2)
+        looking = connect(settings.redis, settings.lease_ttl / 10, max_connections=2)
         resources.push_async_callback(looking.aclose)
         wakeups = Wakeups(settings, redis)
         resources.callback(wakeups.close)

@@ -110,10 +110,10 @@ class Runtime:
         # A text that a language lacks is told now, and not by the first experiment.
         check_catalogues()
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        redis = connect(settings.redis_url, settings.redis_timeout)
+        redis = connect(settings.redis, settings.redis_timeout)
         # The writer and the renewal each have a connection that nothing else can hold up.
-        writing = connect(settings.redis_url, settings.redis_timeout, max_connections=1)
-        renewing = connect(settings.redis_url, settings.lease_ttl / 3, max_connections=2)
+        writing = connect(settings.redis, settings.redis_timeout, max_connections=1)
+        renewing = connect(settings.redis, settings.lease_ttl / 3, max_connections=2)
         engine = create_engine(settings.database_url)
         client = ProviderHttpClient(settings)
         self._resources.push_async_callback(client.aclose)
@@ -167,7 +167,7 @@ class Runtime:
         )
         keeper = Keeper(self.runner, store, leases, permits, redis, settings.namespace)
         watching = Leases(
-            connect(settings.redis_url, settings.lease_ttl / 10, max_connections=2),
+            connect(settings.redis, settings.lease_ttl / 10, max_connections=2),
             settings.namespace,
             settings.lease_ttl,
         )

@@ -6,10 +6,15 @@ Kombu makes a client for every command that it sends, and redis-py fills a table
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu.transport import TRANSPORT_ALIASES
-from kombu.transport.redis import Channel, QoS, Transport
+from kombu.transport.redis import Channel, QoS, SentinelChannel, SentinelTransport, Transport
+
+if TYPE_CHECKING:
+    _Base = Channel
+else:
+    _Base = object
 
 
 class Receipts(QoS):
@@ -21,7 +26,7 @@ class Receipts(QoS):
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
 
 
-class KeptClientChannel(Channel):
+class _KeptClient(_Base):
     """A channel that sends all its commands through one client."""
 
     QoS = Receipts
@@ -37,12 +42,28 @@ class KeptClientChannel(Channel):
         return self._kept
 
 
+class KeptClientChannel(_KeptClient, Channel):
+    """A channel to one Redis."""
+
+
+class KeptClientSentinelChannel(_KeptClient, SentinelChannel):
+    """A channel to the master that Sentinels name."""
+
+
 class KeptClientTransport(Transport):
-    """The transport of ``redis://`` and ``redis+socket://`` URLs."""
+    """The transport of ``redis://``, ``rediss://`` and ``redis+socket://`` URLs."""
 
     Channel = KeptClientChannel
 
 
+class KeptClientSentinelTransport(SentinelTransport):
+    """The transport of ``sentinel://`` URLs."""
+
+    Channel = KeptClientSentinelChannel
+
+
 def install() -> None:
-    """Use it wherever this process speaks to a broker that is a Redis without TLS."""
-    TRANSPORT_ALIASES["redis"] = f"{__name__}:{KeptClientTransport.__name__}"
+    """Use it wherever this process speaks to a broker that is a Redis."""
+    for scheme in ("redis", "rediss"):
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:{KeptClientTransport.__name__}"
+    TRANSPORT_ALIASES["sentinel"] = f"{__name__}:{KeptClientSentinelTransport.__name__}"

@@ -8,14 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from celery import Celery
+from kombu.entity import Exchange, Queue
 from redis.asyncio import Redis
 
-from shared.jobs import broker_transport
+from shared.jobs.broker import TIMEOUT, broker_options, key_prefix
 from shared.jobs.states import JobKind
 from shared.jobs.wakeup_message import WakeupMessage
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: A broker that has gone and come back is noticed by the first message: it is sent again, once.
+_AGAIN = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
 def queue_name(settings: Settings, kind: JobKind) -> str:
@@ -28,35 +32,25 @@ def task_name(kind: JobKind) -> str:
     return f"parley.{kind}"
 
 
-def key_prefix(settings: Settings) -> str:
-    """What the keys of Celery's Redis transport begin with."""
-    return f"{settings.namespace}:celery:"
+def queue(settings: Settings, kind: JobKind) -> Queue:
+    """The queue of a kind as Celery declares it: with an exchange of its own, so that on a broker which has
+    exchanges no message goes to two queues.
+    """
+    name = queue_name(settings, kind)
+    return Queue(name, Exchange(name, type="direct"), routing_key=name)
 
 
 def configure(app: Celery, settings: Settings) -> None:
     """What producers and workers must agree on."""
-    broker_transport.install()
     app.conf.update(
-        broker_url=settings.broker_url or celery_url(settings.redis_url),
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
+        task_queues=[queue(settings, kind) for kind in JobKind],
         task_default_queue=queue_name(settings, JobKind.CHAT),
         broker_connection_retry_on_startup=True,
-        broker_transport_options={
-            "socket_timeout": 5,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
-            "global_keyprefix": key_prefix(settings),
-        },
+        **broker_options(settings),
     )
-
-
-def celery_url(redis_url: str) -> str:
-    """The same Redis, as Celery's transport spells it."""
-    if redis_url.startswith("unix://"):
-        return "redis+socket://" + redis_url.removeprefix("unix://")
-    return redis_url
 
 
 class Wakeups:
@@ -113,7 +107,9 @@ class Wakeups:
                 task_name(kind),
                 args=[None if job_id is None else str(job_id)],
                 queue=queue_name(self._settings, kind),
-                retry=False,
+                retry=True,
+                retry_policy=_AGAIN,
+                confirm_timeout=TIMEOUT,
                 ignore_result=True,
             )
 
@@ -125,8 +121,8 @@ class Wakeups:
         with self._app.connection_for_write() as connection:
             # Declared as the producer declares it, not passively: with a key prefix Redis's transport looks
             # for a passively declared queue under its bare name, and finds none.
-            queue = self._app.amqp.queues[queue_name(self._settings, kind)]
-            return int(queue(connection.default_channel).queue_declare().message_count)
+            declared = queue(self._settings, kind)
+            return int(declared(connection.default_channel).queue_declare().message_count)
 
     def close(self) -> None:
         """Let go of the broker."""

@@ -12,8 +12,9 @@ from celery import Celery
 from kombu import Queue
 from redis.asyncio import Redis
 
+from shared.jobs.broker import key_prefix
 from shared.jobs.states import JobKind
-from shared.jobs.wakeups import Wakeups, configure, key_prefix, queue_name, task_name
+from shared.jobs.wakeups import Wakeups, configure, queue_name, task_name
 from shared.settings import Settings
 
 
