@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from gateway.app import create_app
 from gateway.server import make_server
-from shared import garbage
+from shared import garbage, tracing
 from shared.logging import configure_logging
 from shared.security.secrets import SecretKeyError
 from shared.settings import SettingsError, get_settings
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = get_settings()
         configure_logging(settings, service="gateway")
+        tracing.start(settings, "gateway")
         app = create_app(settings)
     except (SettingsError, SecretKeyError) as error:
         print(f"parley gateway: {error}", file=sys.stderr)
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     garbage.settle()
     server = make_server(app, host=options.host, port=options.port)
     server.run(sockets=None if options.fd is None else [socket.socket(fileno=options.fd)])
+    tracing.stop()
     return 0 if server.started else 1
 
 

@@ -15,6 +15,8 @@ from gateway.body_limit import BodyLimit
 from gateway.context import RequestContext
 from gateway.routes import API, OPENAI, PUBLIC
 from gateway.state import GatewayState
+from gateway.tracing import Tracing
+from shared import tracing
 from shared.schemas.problem import PROBLEM_TYPE, OpenAIError, Problem
 from shared.settings import Settings
 
@@ -65,6 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Authentication, state=state)
     app.add_middleware(BodyLimit, limit=settings.max_body)
     app.add_middleware(RequestContext)
+    if tracing.on():
+        app.add_middleware(Tracing)
     for router in PUBLIC:
         app.include_router(router)
     needs_caller = [Depends(get_caller)]

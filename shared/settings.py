@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -177,6 +179,21 @@ class Settings(BaseSettings):
     valkey_maxmemory: int | None = Field(None, ge=16 * 1024 * 1024)
 
     # Logs -------------------------------------------------------------------------------------------
+    # Operators --------------------------------------------------------------------------------------
+    #: Address (``host:port``) on which each process answers ``/metrics``, ``/health/live`` and
+    #: ``/health/ready`` without a key; unset: none. It belongs on a network that only operators reach.
+    metrics_listen: str | None = None
+
+    # Traces -----------------------------------------------------------------------------------------
+    #: Whether what turns and experiments do is traced: ``otlp`` sends spans to a collector and needs the extra
+    #: ``parley[tracing]``. Gateways, workers and the maintenance need the same.
+    tracing: Literal["off", "otlp"] = "off"
+    #: The collector: ``http://collector:4318``. Default: what ``OTEL_EXPORTER_OTLP_ENDPOINT`` and the like
+    #: say, which also bring headers and certificates; else ``http://localhost:4318``.
+    otlp_endpoint: str | None = None
+    #: Whether providers are told the trace, in the header ``traceparent`` of each call.
+    tracing_providers: bool = False
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 
@@ -249,6 +266,23 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """The settings of the environment.
+    @field_validator("tracing")
+    @classmethod
+    def _can_trace(cls, value: str) -> str:
+        if value == "otlp" and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+            raise ValueError("otlp needs packages that are not installed: pip install 'parley[tracing]'")
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _is_collector(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be the address of an OTLP/HTTP collector, such as http://collector:4318")
+        return value
+
 
     Raises:
         SettingsError: one of them is not valid.
@@ -275,3 +309,10 @@ def get_settings() -> Settings:
         SettingsError: one of them is not valid.
     """
     return read_settings()
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+

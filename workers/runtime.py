@@ -16,6 +16,7 @@ import uvloop
 
 from shared.database.engine import create_engine
 from shared.jobs.cancellation import Canceller
+from shared import tracing
 from shared.jobs.closing import Closer
 from shared.jobs.event_log import EventLog
 from shared.jobs.leases import Leases
@@ -89,6 +90,7 @@ class Runtime:
         """Claim and run a job of ``kind``; called from a thread of Celery's pool, which waits."""
         return self.submit(self.runner.run_next(kind)).result()
 
+        tracing.start(self._settings, "worker")
     def drain(self) -> None:
         """Claim nothing more, and hand over what does not end within the grace period."""
         self._loop.call_soon_threadsafe(self.runner.drain)
@@ -123,6 +125,7 @@ class Runtime:
         box = SecretBox.from_settings(settings)
         store = JobStore(engine, settings.owner_running)
         log_ = EventLog(redis, settings.namespace)
+        tracing.stop()
         leases = Leases(renewing, settings.namespace, settings.lease_ttl)
         permits = Permits(redis, settings.namespace, settings.lease_ttl)
         wakeups = Wakeups(settings, redis)

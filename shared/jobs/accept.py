@@ -19,6 +19,7 @@ from shared.errors import (
     PersonaNotFoundError,
     ValidationError,
 )
+from shared.jobs import spans
 from shared.jobs.job import Job
 from shared.jobs.new_turn import Acceptance, Basis, NewTurn, Once
 from shared.jobs.statements import as_json, statement
@@ -50,6 +51,7 @@ _NAME_JOB = text(
 _JOB = text("SELECT * FROM jobs WHERE id = :job_id")
 
 
+@spans.accepting("chat")
 async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis], None]) -> Acceptance:
     """Commit a turn: idempotency record, messages and job, in one transaction.
 
@@ -69,6 +71,7 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
         if turn.once is not None:
             earlier = await remember(connection, turn.owner_id, turn.once)
             if earlier is not None:
+                spans.accepted(earlier, joined=True)
                 return Acceptance(earlier, joined=True)
         conversation = await _conversation(connection, turn)
         basis = await _basis(connection, turn, conversation)
@@ -104,6 +107,7 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
             name_job(connection, turn.owner_id, turn.once, turn.id)
         position = later_position(connection, turn.id)
     job = Job.from_row(inserted.rows.mappings().one())
+    spans.accepted(job)
     # Where turns are interrupted it will be another one in a moment.
     place = None if interrupted else position.rows.scalar()
     return Acceptance(job, interrupted=interrupted, position=place)
@@ -122,6 +126,7 @@ def _columns(**columns: Any) -> dict[str, Any]:
         "secret": None,
         "user_message_id": None,
         "parent_given": False,
+        "traceparent": spans.place_of_job(),
     }
     return {**defaults, **columns, "payload": as_json(columns["payload"])}
 

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.database.repositories import traces
-from shared.jobs import experiment_end
+from shared.jobs import experiment_end, spans
 from shared.jobs.answers import stored_reply
 from shared.jobs.event_data import (
     CANCELLED_DETAILS,
@@ -73,7 +73,16 @@ class Closer:
         if job.phase is Phase.WAITING:
             return await self._cancel_waiting(job)
         taken = await self._store.take(job, self._worker)
-        return None if taken is None else await self.end(taken, Status.CANCELLED)
+        if taken is None:
+            return None
+        if job.phase is Phase.HELD:
+            await spans.lost(self._store.engine, job, job.attempt)
+        with spans.closing(taken):
+            return await self.end(taken, Status.CANCELLED)
+
+    async def report(self, job: Job) -> None:
+        """Have monitors told of a job that was ended without being run."""
+        await self._wakeups.report(job.kind, job.id)
 
     async def end(self, job: Job, status: Status, error: dict[str, Any] | None = None) -> Job | None:
         """End ``job``, whose newest attempt is the caller's, as cancelled or failed."""

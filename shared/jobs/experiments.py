@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.database import direct
 from shared.database.repositories import experiment_steps
 from shared.errors import ValidationError
+from shared.jobs import spans
 from shared.jobs.accept import later_job, later_position, name_job, remember
 from shared.jobs.event_log import EventLog
 from shared.jobs.job import Job
@@ -61,6 +62,7 @@ class NewExperiment:
     job_id: UUID = field(default_factory=uuid4)
 
 
+@spans.accepting("experiment")
 async def accept_experiment(engine: AsyncEngine, new: NewExperiment) -> Acceptance:
     """Commit an experiment: idempotency record, experiment and job, in one transaction; of a fork also what
     it has in common with its source.
@@ -75,6 +77,7 @@ async def accept_experiment(engine: AsyncEngine, new: NewExperiment) -> Acceptan
         if new.once is not None:
             earlier = await remember(connection, new.owner_id, new.once)
             if earlier is not None:
+                spans.accepted(earlier, joined=True)
                 return Acceptance(earlier, joined=True)
         inserted = later_job(
             connection,
@@ -90,7 +93,9 @@ async def accept_experiment(engine: AsyncEngine, new: NewExperiment) -> Acceptan
         if new.once is not None:
             name_job(connection, new.owner_id, new.once, new.job_id)
         position = later_position(connection, new.job_id)
-    return Acceptance(Job.from_row(inserted.rows.mappings().one()), position=position.rows.scalar())
+    job = Job.from_row(inserted.rows.mappings().one())
+    spans.accepted(job)
+    return Acceptance(job, position=position.rows.scalar())
 
 
 async def resume_experiment(

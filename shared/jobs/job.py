@@ -41,6 +41,10 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     ended_at: datetime | None
+    #: Since when it could be claimed.
+    ready_at: datetime | None = None
+    #: The span that accepted it, where that was traced.
+    traceparent: str | None = None
     #: What the claim read along for whoever runs the job.
     brought: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
@@ -72,6 +76,8 @@ class Job:
             started_at=row["started_at"],
             finished_at=row["finished_at"],
             ended_at=row["ended_at"],
+            ready_at=row["ready_at"],
+            traceparent=row["traceparent"],
             brought=brought,
         )
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import errors
 from shared.errors import ParleyError
+from shared.jobs import spans
 from shared.jobs.accept import insert_job
 from shared.jobs.event_data import EXHAUSTED
 from shared.jobs.job import Job
@@ -37,6 +38,7 @@ class JobCancelledError(ParleyError):
     title = "The job was cancelled"
 
 
+@spans.accepting("query")
 async def accept_query(
     engine: AsyncEngine,
     job_id: uuid.UUID,
@@ -54,7 +56,7 @@ async def accept_query(
         arguments: what it needs (``connection_id``, ``model``), as JSON.
     """
     async with engine.begin() as connection:
-        return await insert_job(
+        job = await insert_job(
             connection,
             id=job_id,
             kind=JobKind.QUERY,
@@ -63,6 +65,8 @@ async def accept_query(
             on_disconnect="cancel",
             payload={"operation": operation.value, **arguments},
         )
+    spans.accepted(job)
+    return job
 
 
 def stored_error(error: dict[str, Any] | None) -> ParleyError:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.jobs import spans
 from shared.jobs.job import lease_member, parse_lease_member
 from shared.jobs.lease_watch import LOOK_EVERY, LeaseWatch
 from shared.jobs.leases import Leases
@@ -116,3 +117,4 @@ class Reaper:
                 extra={"session_id": str(job_id), "attempt": attempt},
             )
             await self._wakeups.send(job.kind, job_id)
+            await spans.lost(self._store.engine, job, attempt)

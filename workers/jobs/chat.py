@@ -19,6 +19,7 @@ from workers.jobs.running import RunningAttempt
 from workers.jobs.turn_stages import TurnStages
 from workers.jobs.turn_world import StageParts
 from workers.jobs.turns import Turn, brought_along, load_turn
+from workers.jobs.work_spans import call_ended, call_span, stage_span
 
 #: What the metadata of an answer tells by itself, outside of ``provider_details``.
 _TOLD_ABOVE = frozenset({"provider", "model", "response_time", "time_to_first_token"})
@@ -61,9 +62,15 @@ class ChatHandler:
         target = turn.target
         provider = target.service(self._parts.client)
         permit = self._parts.permits.permit(target.connection_id, target.max_in_flight, attempt.job.lease)
-        async with permit:
-            await attempt.confirm()
-            await stream_answer(provider, request, attempt, progress.accumulator)
+        with stage_span(ANSWER_STAGE):
+            async with permit:
+                await attempt.confirm()
+                with call_span(target, request.model) as span:
+                    try:
+                        await stream_answer(provider, request, attempt, progress.accumulator)
+                    finally:
+                        if span.recording:
+                            call_ended(span, progress.accumulator.response())
         return Work(self.partial(attempt))
 
     def partial(self, attempt: RunningAttempt) -> Reply:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
+from shared import tracing
 from shared.errors import ValidationError
 from shared.jobs.messages import Reply
 from shared.jobs.states import Status
@@ -43,7 +44,8 @@ class QueryHandler(OneStage):
     async def work(self, attempt: RunningAttempt) -> Work:
         """Carry out the operation that the payload names."""
         operation = self._operations[QueryOperation(attempt.job.payload["operation"])]
-        return Work(Reply(), await operation(attempt))
+        with tracing.span(attempt.job.payload["operation"]):
+            return Work(Reply(), await operation(attempt))
 
     async def _provider(self, attempt: RunningAttempt) -> tuple[BaseProviderService, Target]:
         target = await load_target(

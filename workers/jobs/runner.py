@@ -13,7 +13,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import ParleyError
+from shared import tracing
 from shared.jobs.answers import stored_reply
+from shared.jobs import spans
 from shared.jobs.closing import Closer
 from shared.jobs.event_data import EXHAUSTED, chunk_data, complete_data, done_data, final_event, opening_event
 from shared.jobs.event_log import EventLog
@@ -87,15 +89,23 @@ class JobRunner:
             # It was claimed while the worker was told to stop.
             await self._hand_over(job)
             return f"{job.lease} handed over"
-        with log_context(session_id=job.id, attempt=job.attempt, owner=job.owner_id):
+        with (
+            log_context(session_id=job.id, attempt=job.attempt, owner=job.owner_id),
+            spans.attempt(job) as span,
+        ):
+            if span.recording:
+                self.spawn(spans.waited_again(self._store.engine, job))
             outcome = await self.run(job, asked_at)
             log.info("attempt ended", extra={"kind": kind, "outcome": outcome})
         return f"{job.lease} {outcome}"
 
     async def run(self, job: Job, claimed_at: float) -> str:
+            spans.ended(span, outcome)
         """Run a job to its end that was claimed at ``claimed_at`` (loop time); returns how that was."""
         if job.failures >= self._settings.max_attempts:
-            await self._closer.end(job, Status.FAILED, EXHAUSTED)
+            tracing.current().fail(EXHAUSTED["code"])
+            if (ended := await self._closer.end(job, Status.FAILED, EXHAUSTED)) is not None:
+                self._tasks.ended(ended, time.time())
             return "failed"
         attempt = RunningAttempt(
             job,
@@ -178,6 +188,7 @@ class JobRunner:
             await self._give_up(attempt.job, error)
             return "broken"
         return await self._end(attempt, Status.SUCCEEDED, done)
+            tracing.current().fail(error)
 
     async def _end(
         self, attempt: RunningAttempt, status: Status, work: Work, error: dict[str, Any] | None = None
@@ -310,6 +321,7 @@ class JobRunner:
             if released is not None:
                 await self._wakeups.send(released.kind, released.id)
 
+        tracing.current().fail(error)
     async def _drain(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_grace):

@@ -16,6 +16,7 @@ from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.chat.modules.runner import TokenCount
 from workers.jobs.turns import Target, check_model, select_connections, stored_target, with_own_context
+from workers.jobs.work_spans import call_ended, call_span
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest
 from workers.sandbox.plugins.errors import GenerationFailed
@@ -95,7 +96,9 @@ class ScriptModels:
             permit = self._permits.permit(target.connection_id, target.max_in_flight, self._lease)
             async with permit:
                 await self._confirm()
-                response = await provider.send_message(request)
+                with call_span(target, model) as span:
+                    response = await provider.send_message(request)
+                    call_ended(span, response)
         except ParleyError as error:
             raise GenerationFailed(error.code, error.detail) from error
         if response.usage is not None:

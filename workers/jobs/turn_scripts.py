@@ -14,6 +14,7 @@ from shared.schemas.trace import LoggedLine
 from workers.chat.modules.module import Module
 from workers.chat.modules.runner import ModuleCallError, ScriptInputs, TokenCount
 from workers.jobs.turn_readers import TurnReader
+from workers.jobs.work_spans import script_ended, script_span
 from workers.sandbox.plugins.buffer import Memories, MemoryChanges, Variables
 from workers.sandbox.plugins.context import ModelCalls, PluginContext
 from workers.sandbox.plugins.errors import CallError
@@ -83,7 +84,9 @@ class TurnScripts:
             functions=self._functions,
             cache_key=(str(self._world.owner_id), str(module.id)),
         )
-        result = await self._processes.run(request, serve, nested=inputs.nesting)
+        with script_span(module, inputs) as span:
+            result = await self._processes.run(request, serve, nested=inputs.nesting)
+            script_ended(span, result)
         if not result.success:
             return result
         self._written[module.name] = memories.changes()

@@ -84,6 +84,8 @@ class Job(Identified, Base):
     #: When the client's answer was decided, and when the last stage was.
     finished_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    #: The span that accepted it (W3C ``traceparent``), where that was traced: its attempts belong below.
+    traceparent: Mapped[str | None] = mapped_column(String(55))
 
 
 class Attempt(Base):

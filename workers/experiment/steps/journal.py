@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic_core import to_jsonable_python
 
+from shared import tracing
 from shared.schemas.events import EventType
 from workers.experiment.errors import BudgetExceededError, ReplayDivergedError
 from workers.experiment.reading.reader import Reader, UnreadableError
@@ -233,11 +234,13 @@ class Journal:
                 sends=1 if step is None else step.sends + 1,
             )
             self._counts.calls += 1
-            async with self._in_flight():
-                await self._begin(step)
-                step.answer = await self._models.call(call)
-                result = _read(step, step.answer, reader)
-                self._store.end(step)
+            with _span(step) as span:
+                async with self._in_flight():
+                    await self._begin(step)
+                    step.answer = await self._models.call(call)
+                    result = _read(step, step.answer, reader)
+                    self._store.end(step)
+                span.set({"parley.step.outcome": result.failure or step.answer.outcome.value})
         else:
             if self._replay and step.prompt_hash != prompt_hash:
                 raise ReplayDivergedError(f"The step {path} was recorded under another prompt.")
@@ -399,6 +402,21 @@ def _read(step: StepRecord, answer: ModelAnswer, reader: Reader[T]) -> Step[T]:
             step.unreadable = error.code
     return Step(
         path=step.key.path, outcome=answer.outcome, text=answer.text, value=value, unreadable=unreadable
+    )
+
+
+def _span(step: StepRecord) -> tracing.Span:
+    """The span of a call. Its agent has a name that somebody gave: it is not told."""
+    key = step.key
+    return tracing.span(
+        f"step {key.purpose}",
+        {
+            "parley.step.phase": key.phase,
+            "parley.step.round": key.round,
+            "parley.step.purpose": key.purpose,
+            "parley.step.try": key.tried,
+            "parley.step.sends": step.sends,
+        },
     )
 
 

@@ -24,6 +24,7 @@ from shared.schemas.connection import Prices
 from shared.schemas.controls import ChatControls
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.jobs.turns import Target, with_own_context
+from workers.jobs.work_spans import call_ended, call_span
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.providers.base.models import ChatMessage, ChatRequest, ChatResponse
 from workers.providers.base.timeouts import CallTimeouts
@@ -179,7 +180,10 @@ class RunModels:
             timeouts=_timeouts(role.target.timeouts, call.timeout),
             controls=with_own_context(role.target, ChatControls.model_validate(chosen)),
         )
-        return await role.target.service(self._client).send_message(request)
+        with call_span(role.target, role.model) as span:
+            response = await role.target.service(self._client).send_message(request)
+            call_ended(span, response)
+        return response
 
     def _answer(self, role: RoleModel, response: ChatResponse) -> ModelAnswer:
         usage = response.usage

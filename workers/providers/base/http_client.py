@@ -25,6 +25,7 @@ from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream
 
+from shared import tracing
 from shared.errors import (
     OutboundAddressError,
     ParleyError,
@@ -208,6 +209,7 @@ class ProviderHttpClient:
                 wait = self._wait(outcome, tries)
                 if tries > self._settings.provider_retries or wait is None or wait >= clock.remaining():
                     raise outcome.error from outcome.cause
+                tracing.current().event("retry", {"error.type": outcome.error.code, "parley.try": tries})
                 await asyncio.sleep(wait)
         except BaseException:
             clock.close()
@@ -279,6 +281,11 @@ class ProviderHttpClient:
             raise
         await _close(response, raw)
         return _Failure(failure, response.status_code in RETRIED_STATUSES, retry_after)
+
+    def _trace(self) -> dict[str, str]:
+        """What the provider is told of the trace that the call belongs to."""
+        place = tracing.current().parent if self._settings.tracing_providers else None
+        return {} if place is None else {"traceparent": str(place)}
 
     def _wait(self, failure: _Failure, tries: int) -> float | None:
         """Seconds before the next try; ``None`` when another one is of no use."""

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, ClassVar
 
+from shared import tracing
+
 if TYPE_CHECKING:
     from workers.chat.modules.resolver.dependency_graph import DependencyGraph
     from workers.chat.modules.resolver.node import Node
@@ -42,9 +44,10 @@ class BaseStage(ABC):
         session.told.stage(self.number, "started", self.label, names)
         scripts = [name for name in names if self.runs(session.graph.nodes[name])]
         if scripts:
-            async with aclosing(executor.run(self.number, scripts)) as outcomes:
-                async for outcome in outcomes:
-                    yield outcome
+            with tracing.span(f"stage {self.number}", {"parley.stage": self.number}):
+                async with aclosing(executor.run(self.number, scripts)) as outcomes:
+                    async for outcome in outcomes:
+                        yield outcome
         session.told.stage(self.number, "finished", self.label, names)
 
     def runs(self, node: Node) -> bool:
