@@ -175,27 +175,36 @@ class Stack:
         """URL of its Redis."""
         return self.environment["PARLEY_REDIS_URL"]
 
-    def start_gateway(self, *, at: socket.socket | None = None, **settings: object) -> Gateway:
-        """Start one more gateway, on a socket of its own or on that of one that has ended."""
+    def start_gateway(
+        self, *, at: socket.socket | None = None, code: Path = _ROOT, **settings: object
+    ) -> Gateway:
+        """Start one more gateway, on a socket of its own or on that of one that has ended.
+
+        ``code`` is the checkout that it runs, for tests of other versions.
+        """
         listening = at or listener.listen("127.0.0.1", 0)
         log = self.directory / f"gateway-{len(self.gateways)}.log"
         child = self._spawn(
-            roles.gateway(descriptor=listening.fileno()), log, settings, descriptors=[listening.fileno()]
+            roles.gateway(descriptor=listening.fileno()),
+            log,
+            settings,
+            descriptors=[listening.fileno()],
+            code=code,
         )
         gateway = Gateway(child, log, listener.url_of(listening), listening)
         self.gateways.append(gateway)
         _wait_ready(gateway)
         return gateway
 
-    def start_worker(self, *, wait: bool = True, **settings: object) -> Process:
-        """Start one more worker; ``settings`` differ from those of the stack."""
+    def start_worker(self, *, wait: bool = True, code: Path = _ROOT, **settings: object) -> Process:
+        """Start one more worker, of the checkout ``code``; ``settings`` differ from those of the stack."""
         log = self.directory / f"worker-{len(self.workers)}.log"
         role = roles.worker(
             name=f"worker-{len(self.workers)}",
             concurrency=self.concurrency,
             namespace=self.environment.get("PARLEY_NAMESPACE", roles.NAMESPACE),
         )
-        worker = Process(self._spawn(role, log, settings), log)
+        worker = Process(self._spawn(role, log, settings, code=code), log)
         self.workers.append(worker)
         if wait:
             worker.wait_logged(" ready.")
@@ -230,14 +239,16 @@ class Stack:
         settings: Mapping[str, object],
         *,
         descriptors: Sequence[int] = (),
+        code: Path = _ROOT,
     ) -> Child:
+        other = {} if code == _ROOT else {"PYTHONPATH": str(code)}
         with log.open("ab") as output:
             return Child.spawn(
                 role.command(),
                 name=log.stem,
-                env={**self.environment, **_variables(settings)},
+                env={**self.environment, **other, **_variables(settings)},
                 output=output,
-                cwd=_ROOT,
+                cwd=code,
                 pass_fds=descriptors,
             )
 
