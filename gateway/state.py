@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from fastapi import Request
 from redis.asyncio import Redis
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from gateway.jobs import GatewayJobs
@@ -19,6 +18,10 @@ from gateway.key_uses import KeyUses
 from gateway.known_keys import KnownKeys
 from shared.database.engine import create_engine
 from shared.database.repositories import connections
+from shared.metrics.cluster import Cluster
+from shared.metrics.exposition import Exposition
+from shared.metrics.listener import listening
+from shared.readiness import Ask, Readiness, asks_postgres, asks_redis
 from shared.redis_client import connect
 from shared.security.bootstrap import ensure_admin
 from shared.security.secrets import SecretBox
@@ -40,6 +43,8 @@ class GatewayState:
         known_keys: looks up API keys.
         jobs: accepts jobs, watches them, cancels them.
         checks: what ``/health/ready`` asks, by name; each raises when its server does not answer.
+        readiness: asks them.
+        exposition: the page that Prometheus reads.
         resources: entered services, left in reverse order when the process stops.
         stopping: set when the process was told to stop.
     """
@@ -52,7 +57,9 @@ class GatewayState:
     key_uses: KeyUses
     known_keys: KnownKeys
     jobs: GatewayJobs
-    checks: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    readiness: Readiness
+    exposition: Exposition
+    checks: dict[str, Ask]
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _on_shutdown: list[Callable[[], None]] = field(default_factory=list)
@@ -66,18 +73,27 @@ class GatewayState:
         """
         engine = create_engine(settings.database_url)
         sessions = async_sessionmaker(engine, expire_on_commit=False)
+        redis = connect(settings.redis, settings.redis_timeout)
+        checks = {"postgres": asks_postgres(engine), "redis": asks_redis(redis)}
+        stopping = asyncio.Event()
+        readiness = Readiness(checks, stopping.is_set)
         state = cls(
             settings=settings,
             engine=engine,
             sessions=sessions,
-            redis=connect(settings.redis, settings.redis_timeout),
+            redis=redis,
             box=SecretBox.from_settings(settings),
             key_uses=KeyUses(sessions),
             known_keys=KnownKeys(engine, time.monotonic),
             jobs=GatewayJobs.create(settings, engine),
+            readiness=readiness,
+            exposition=Exposition(
+                "gateway", readiness, cluster=Cluster(engine, redis, settings.owner_running)
+            ),
+            checks=checks,
+            stopping=stopping,
         )
         state.on_shutdown(state.jobs.hub.close)
-        state.checks.update(postgres=state._check_postgres, redis=state._check_redis)
         return state
 
     def on_shutdown(self, hook: Callable[[], None]) -> None:
@@ -111,18 +127,13 @@ class GatewayState:
             await connections.ensure_local_for_all(self.engine, self.settings)
             await self.resources.enter_async_context(self.key_uses.running())
             await self.resources.enter_async_context(self.jobs.running())
+            await self.resources.enter_async_context(
+                listening(self.settings.metrics_listen, self.exposition, self.readiness)
+            )
             try:
                 yield self
             finally:
                 self.begin_shutdown()
-
-    async def _check_postgres(self) -> None:
-        async with self.engine.connect() as connection:
-            # A database that was never migrated is of no use, either.
-            await connection.execute(text("SELECT version_num FROM alembic_version"))
-
-    async def _check_redis(self) -> None:
-        await self.redis.ping()
 
 
 async def get_state(request: Request) -> GatewayState:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from shared.broker_url import check_broker
 from shared.redis_server import RedisServer, parse_addresses
+from shared.listen_address import split_address
 from shared.security.addresses import Allowed
 from shared.settings_files import FileSettings, SettingsFileError
 from shared.tls import TlsFiles
@@ -250,6 +251,13 @@ class Settings(BaseSettings):
         self.redis.check()
         check_broker(self.broker_url, self.broker_tls)
         return self
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            split_address(value)
+        return value
 
     @field_validator("outbound_allow", "redis_sentinels", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from shared.broker_url import is_amqp
 from shared.jobs.states import JobKind
 from shared.jobs.wakeups import configure, task_name
 from shared.logging import configure_logging
+from shared.metrics.listener import ListenError
 from shared.settings import get_settings
 from workers.broker import BrokerProtocol
 from workers.consumer import WakeupConsumer
@@ -75,12 +76,20 @@ def _set_up_logging(**_: Any) -> None:
 def _start(**_: Any) -> None:
     global _runtime
     _runtime = Runtime(_settings)
-    _runtime.start()
+    try:
+        _runtime.start()
+    except ListenError as error:
+        # Celery would log any other error of a signal, and go on without a runtime.
+        raise SystemExit(f"parley worker: {error}") from error
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
-def _settle(**_: Any) -> None:
+def _settle(sender: Any, **_: Any) -> None:
     garbage.settle()
+    if _runtime is not None:
+        taken = {queue.name for queue in sender.task_consumer.queues}
+        kinds = [kind for kind in KINDS if queue_name(_settings, kind) in taken]
+        _runtime.consumes(kinds, sender.controller.concurrency)
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -29,6 +29,10 @@ from shared.jobs.store import JobStore
 from shared.jobs.sweep import Sweep
 from shared.jobs.wakeups import Wakeups
 from shared.logging import configure_logging
+from shared.metrics.cluster import Cluster
+from shared.metrics.exposition import Exposition
+from shared.metrics.listener import ListenError, listening
+from shared.readiness import Readiness, asks_postgres, asks_redis
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError, get_settings
 
@@ -58,6 +62,10 @@ async def watching(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
         canceller = Canceller(store, leases, redis, closer, settings.namespace)
         reaper = Reaper(store, leases, wakeups, asyncio.get_running_loop().time)
         sweep = Sweep(store, leases, wakeups, canceller, settings)
+        readiness = Readiness({"postgres": asks_postgres(engine), "redis": asks_redis(redis)}, lambda: False)
+        cluster = Cluster(engine, redis, settings.owner_running)
+        exposition = Exposition("maintenance", readiness, cluster=cluster)
+        await resources.enter_async_context(listening(settings.metrics_listen, exposition, readiness))
         task = asyncio.create_task(_together(reaper, sweep))
         try:
             yield task
@@ -100,7 +108,11 @@ def main() -> int:
         return 2
     configure_logging(settings, service="maintenance")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(maintain(settings))
+        try:
+            return runner.run(maintain(settings))
+        except ListenError as error:
+            print(f"parley maintenance: {error}", file=sys.stderr)
+            return 2
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ from workers.jobs.keeper import Keeper
 from workers.jobs.query import QueryHandler
 from workers.jobs.runner import JobRunner
 from workers.jobs.turn_world import StageParts
+from workers.monitor import WorkerMonitor
 from workers.providers.base.http_client import ProviderHttpClient
 from workers.sandbox.limits import ScriptLimits
 from workers.sandbox.process import SandboxUnavailableError, ScriptProcesses
@@ -72,6 +73,7 @@ class Runtime:
             nesting=settings.script_nesting,
         )
         self.runner: JobRunner
+        self._monitor: WorkerMonitor
 
     def start(self) -> None:
         """Start the loop and everything that lives on it."""
@@ -91,6 +93,10 @@ class Runtime:
         return self.submit(self.runner.run_next(kind)).result()
 
         tracing.start(self._settings, "worker")
+    def consumes(self, kinds: Collection[JobKind], slots: int) -> None:
+        """Celery takes messages now, for jobs of ``kinds``, and has so many slots for them."""
+        self._loop.call_soon_threadsafe(self._monitor.consumes, kinds, slots)
+
     def drain(self) -> None:
         """Claim nothing more, and hand over what does not end within the grace period."""
         self._loop.call_soon_threadsafe(self.runner.drain)
@@ -183,6 +189,9 @@ class Runtime:
             task = self._loop.create_task(service)
             task.add_done_callback(_report)
             self._services.append(task)
+        monitor = WorkerMonitor(engine, redis, self.runner, self._scripts)
+        await self._resources.enter_async_context(monitor.listening(settings.metrics_listen))
+        self._monitor = monitor
 
     async def _stop(self) -> None:
         with suppress(TimeoutError):

@@ -17,6 +17,7 @@ from gateway.routes import (
     experiments,
     health,
     jobs,
+    metrics,
     modules,
     persona_exchange,
     personas,
@@ -26,8 +27,8 @@ from gateway.routes import (
     users,
 )
 
-#: Open to everybody.
-PUBLIC: list[APIRouter] = [health.router]
+#: Outside of the API: open to everybody, but for metrics, which ask for a key themselves.
+PUBLIC: list[APIRouter] = [health.router, metrics.router]
 
 #: Under ``/api``: every route needs an API key.
 API: list[APIRouter] = [

@@ -16,6 +16,7 @@ from shared.jobs.leases import Leases
 from shared.jobs.states import Outcome
 from shared.jobs.store import JobStore
 from shared.jobs.wakeups import Wakeups
+from shared.metrics.jobs import TAKEOVERS
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,7 @@ class Reaper:
         self.suspects.discard(member)
         await self._leases.release([member])
         if job is not None:
+            TAKEOVERS.labels(job.kind).inc()
             log.warning(
                 "an attempt was lost; the job is claimable again",
                 extra={"session_id": str(job_id), "attempt": attempt},

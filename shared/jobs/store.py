@@ -37,7 +37,7 @@ _HELD = text("SELECT id, attempt FROM jobs WHERE phase = 'held'")
 _MARKED = text("SELECT * FROM jobs WHERE cancel_requested_at IS NOT NULL AND phase <> 'ended' LIMIT 500")
 
 #: Without a limit: more than there will ever be.
-_UNLIMITED = 2**31 - 1
+UNLIMITED = 2**31 - 1
 #: A job that ends wakes the next one of its owner when half of what the owner may have was running, less
 #: these: of jobs that end in the same moment none may see the others, and each must know that it ended near
 #: the limit.
@@ -142,7 +142,7 @@ class JobStore:
 
     def __init__(self, engine: AsyncEngine, owner_running: int = 0) -> None:
         self.engine = engine
-        self._owner_running = owner_running or _UNLIMITED
+        self._owner_running = owner_running or UNLIMITED
         self._many = max(owner_running // 2 - _TOGETHER, 1) if owner_running else 0
 
     async def get(self, job_id: UUID) -> Job | None:

@@ -16,6 +16,7 @@ from shared.jobs.leases import Leases
 from shared.jobs.statements import statement
 from shared.jobs.store import JobStore
 from shared.jobs.wakeups import Wakeups
+from shared.metrics.jobs import SWEPT
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Sweep:
                     await self._leases.forget_flags(await self._held())
                 await self.carry_out_marks()
                 await self.top_up()
+        SWEPT.set_to_current_time()
         return True
 
     async def _held(self) -> set[str]:

@@ -29,13 +29,14 @@ class Rule:
     """Who may call a route.
 
     Attributes:
-        access: ``public``: everybody; ``caller``: every key, for what is its own; ``owned``: 404 when an id
-            in the path is somebody else's; ``admin``: 403 without an admin key.
+        access: ``public``: everybody; ``metrics``: keys of that scope; ``caller``: every key, for what is its
+            own; ``owned``: 404 when an id in the path is somebody else's; ``admin``: 403 without an admin
+            key.
         send: arguments of the request that make it valid in all but the owner.
         seen: whether the answer to a GET is compared before and after; not for what streams or asks a worker.
     """
 
-    access: Literal["public", "caller", "owned", "admin"]
+    access: Literal["public", "metrics", "caller", "owned", "admin"]
     send: dict[str, Any] = field(default_factory=dict)
     seen: bool = True
 
@@ -53,6 +54,7 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("GET", "/redoc"): Rule("public"),
     ("GET", "/health/live"): Rule("public"),
     ("GET", "/health/ready"): Rule("public"),
+    ("GET", "/metrics"): Rule("metrics"),
     ("GET", "/api/personas"): Rule("caller"),
     ("POST", "/api/personas"): Rule("caller", body(name="x", template="t")),
     ("POST", "/api/personas/import"): Rule("caller", body(persona={"name": "x", "template": "t"})),
@@ -220,7 +222,7 @@ async def test_every_route_but_the_public_ones_is_built_to_need_a_caller(app: Fa
         return any(inner.call is get_caller or needs_caller(inner) for inner in dependant.dependencies)
 
     for method, path, route in served(app):
-        if ROUTES[method, path].access == "public":
+        if ROUTES[method, path].access in {"public", "metrics"}:
             assert not is_protected(path), path
             continue
         assert is_protected(path), f"{path} lies outside of the protected paths"
@@ -330,6 +332,8 @@ async def test_admin_routes_refuse_other_keys(
             if rule.access == "admin":
                 answer = await user.http.request(method, filled(path, owned), **rule.send)
                 problem(answer, 403, "admin_key_needed")
+            elif rule.access == "metrics":
+                problem(await user.http.request(method, filled(path, owned)), 403, "key_scope")
 
 
 async def test_a_metrics_key_opens_nothing_else(
@@ -337,7 +341,10 @@ async def test_a_metrics_key_opens_nothing_else(
 ) -> None:
     scraper = await make_user("scraper", scopes=["metrics"])
     for (method, path), rule in ROUTES.items():
-        if rule.access != "public":
+        if rule.access == "metrics":
+            answer = await scraper.http.request(method, filled(path, owned))
+            assert answer.status_code == 200, answer.text
+        elif rule.access != "public":
             answer = await scraper.http.request(method, filled(path, owned), **rule.send)
             assert answer.status_code == 403, f"{method} {path}: {answer.text}"
 

@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from gateway.routes import health
 from gateway.state import GatewayState
+from shared import readiness
 
 
 async def test_live_needs_no_key_and_asks_nobody(anonymous: httpx.AsyncClient) -> None:
@@ -49,7 +49,7 @@ async def test_a_dependency_that_hangs_does_not_hang_the_answer(
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(health, "CHECK_TIMEOUT", 0.05)
+    monkeypatch.setattr(readiness, "CHECK_TIMEOUT", 0.05)
     state.checks["postgres"] = hang
     answer = await anonymous.get("/health/ready")
     assert answer.status_code == 503
