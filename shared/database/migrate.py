@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from psycopg import errors
+from sqlalchemy.exc import OperationalError
 
 from shared.settings import SettingsError, get_settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+#: Seconds that a migration waits for a table; whatever comes after it waits behind it as long.
+LOCK_WAIT = 2.0
+_PAUSE = 1.0  # seconds
+_TRIES = 100
 
 
 def config(url: str) -> Config:
@@ -18,12 +25,28 @@ def config(url: str) -> Config:
     made = Config()
     made.set_main_option("script_location", str(MIGRATIONS))
     made.attributes["url"] = url
+    made.attributes["lock_wait"] = LOCK_WAIT
     return made
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate to ``revision``; processes that do so at the same time wait for one another."""
-    command.upgrade(config(url), revision)
+    """Migrate to ``revision`` while others use the database; who migrates at the same time waits.
+
+    A table that is in use is waited for :data:`LOCK_WAIT` seconds at a time, with pauses in which everybody
+    else gets on, for some minutes.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database is out of reach, or a table was in use all the time.
+    """
+    for tried in range(1, _TRIES + 1):
+        try:
+            command.upgrade(config(url), revision)
+        except OperationalError as error:
+            if tried == _TRIES or not isinstance(error.orig, errors.LockNotAvailable):
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def main() -> int:

@@ -18,6 +18,11 @@ def run() -> None:
         context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
         with context.begin_transaction():
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            # From here on: whoever waits for a table stands in the way of all who come after.
+            wait = context.config.attributes["lock_wait"]
+            connection.execute(
+                text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": f"{wait * 1000:.0f}ms"}
+            )
             context.run_migrations()
     engine.dispose()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, inspect, pool, text
+from sqlalchemy.exc import OperationalError
 
 from shared.database import migrate
 from shared.database.models import Base
@@ -58,3 +61,46 @@ def test_what_was_there_before_experiments_stays(empty_database_url: str, engine
     with engine.connect() as connection:
         assert connection.execute(text("SELECT name FROM users")).scalars().all() == ["ada"]
         assert connection.execute(text("SELECT count(*) FROM experiments")).scalar() == 0
+
+
+def test_a_migration_that_waits_for_a_table_lets_others_pass(
+    empty_database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCK_WAIT", 0.2)
+    monkeypatch.setattr(migrate, "_PAUSE", 0.2)
+    command.upgrade(migrate.config(empty_database_url), "0002")
+    with engine.connect() as long, ThreadPoolExecutor() as threads:
+        long.execute(
+            text("SELECT count(*) FROM jobs")
+        )  # 0003 alters what is read here
+        migrating = threads.submit(migrate.upgrade, empty_database_url, "0003")
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
+            waits = text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE%'"
+            )
+            for _ in range(2):  # it comes again after it gave way
+                while not other.execute(waits).scalar():
+                    assert not migrating.done()
+                other.execute(text("SET statement_timeout = '30s'"))
+                assert other.execute(text("SELECT count(*) FROM jobs")).scalar() == 0  # no deadlock, no end
+                while other.execute(waits).scalar():
+                    assert not migrating.done()
+        long.rollback()
+        migrating.result(timeout=60)
+    with engine.connect() as connection:
+        assert "traceparent" in {column["name"] for column in inspect(connection).get_columns("jobs")}
+
+
+def test_a_table_that_is_never_free_is_told(
+    empty_database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("LOCK_WAIT", 0.05), ("_PAUSE", 0.01), ("_TRIES", 2)):
+        monkeypatch.setattr(migrate, name, value)
+    command.upgrade(migrate.config(empty_database_url), "0002")
+    with engine.connect() as long:
+        long.execute(text("SELECT count(*) FROM jobs"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            migrate.upgrade(empty_database_url, "0003")
+        long.rollback()
+    migrate.upgrade(empty_database_url, "0003")
