@@ -2,16 +2,28 @@
 
 {{- define "parley.certificates.environment" -}}
 {{- $values := .root.Values -}}
+{{- $variables := include "parley.certificates.variables" . | fromYaml -}}
 {{- range .servers }}
-{{- $server := . }}
-{{- with (index $values $server).tls.caSecret }}
-- {name: PARLEY_{{ upper $server }}_CA_FILE, value: /etc/parley/tls/{{ $server }}/ca.crt}
+{{- $names := index $variables . }}
+{{- $tls := (index $values .).tls }}
+{{- if $tls.caSecret }}
+- {name: {{ $names.ca }}, value: /etc/parley/tls/{{ . }}/ca.crt}
+{{- with $names.mode }}
+- {name: {{ . }}, value: verify-full}
 {{- end }}
-{{- with (index $values $server).tls.clientSecret }}
-- {name: PARLEY_{{ upper $server }}_CERTIFICATE_FILE, value: /etc/parley/tls/{{ $server }}-client/tls.crt}
-- {name: PARLEY_{{ upper $server }}_CERTIFICATE_KEY_FILE, value: /etc/parley/tls/{{ $server }}-client/tls.key}
+{{- end }}
+{{- if $tls.clientSecret }}
+- {name: {{ $names.certificate }}, value: /etc/parley/tls/{{ . }}-client/tls.crt}
+- {name: {{ $names.key }}, value: /etc/parley/tls/{{ . }}-client/tls.key}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* The variables that name them: libpq's own for Postgres, settings for the others. */}}
+{{- define "parley.certificates.variables" -}}
+postgres: {mode: PGSSLMODE, ca: PGSSLROOTCERT, certificate: PGSSLCERT, key: PGSSLKEY}
+redis: {ca: PARLEY_REDIS_TLS_CA, certificate: PARLEY_REDIS_TLS_CERT, key: PARLEY_REDIS_TLS_KEY}
+broker: {ca: PARLEY_BROKER_TLS_CA, certificate: PARLEY_BROKER_TLS_CERT, key: PARLEY_BROKER_TLS_KEY}
 {{- end }}
 
 {{- define "parley.certificates.mounts" -}}

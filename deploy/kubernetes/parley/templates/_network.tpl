@@ -19,18 +19,20 @@
     {{- end }}
 {{- end }}
 
-{{/* To all that a role speaks with. Takes (list $ servers). */}}
+{{/* To all that a role speaks with, of "postgres", "redis", "broker" and "otlp". Takes (list $ servers). */}}
 {{- define "parley.egress.servers" -}}
 {{- $root := index . 0 -}}
-{{- $policy := $root.Values.networkPolicy -}}
+{{- $absent := list -}}
+{{- if not (has "broker_url" (include "parley.secretKeys" $root | fromJsonArray)) -}}
+{{- $absent = append $absent "broker" -}}
+{{- end -}}
+{{- if ne ($root.Values.settings.tracing | default "off" | toString) "otlp" -}}
+{{- $absent = append $absent "otlp" -}}
+{{- end -}}
 {{ include "parley.egress.dns" $root }}
 {{- range index . 1 }}
-{{ include "parley.egress" (index $policy .) }}
+{{- if not (has . $absent) }}
+{{ include "parley.egress" (index $root.Values.networkPolicy .) }}
 {{- end }}
-{{- if has "broker_url" (include "parley.secretKeys" $root | fromJsonArray) }}
-{{ include "parley.egress" $policy.broker }}
-{{- end }}
-{{- if eq ($root.Values.settings.tracing | default "off" | toString) "otlp" }}
-{{ include "parley.egress" $policy.otlp }}
 {{- end }}
 {{- end }}

@@ -1,0 +1,106 @@
+"""The Helm chart: lint, and what it renders for the values of its ``ci`` folder."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.validation import manifests
+from deploy.validation.outcome import ROOT, Outcome, judged, missing
+from shared import __version__
+
+#: Where the chart lies.
+CHART = ROOT / "deploy/kubernetes/parley"
+#: Who renders it in a check.
+RELEASE, NAMESPACE = "demo", "prod"
+_WARNING = 2  # severity of Helm's lint, from which on a finding counts
+
+
+class ChartError(ValueError):
+    """The chart refuses these values, or cannot be rendered with them; the message says why."""
+
+
+def available() -> bool:
+    """Whether Helm's own code is installed."""
+    return _helm() is not None
+
+
+def render(values: dict[str, Any], *, upgrade: bool = False) -> list[dict[str, Any]]:
+    """The objects that an installation or an upgrade with ``values`` makes, hooks among them.
+
+    Raises:
+        ChartError: the values are refused.
+    """
+    helm = _helm()
+    with _chart(helm) as chart:
+        try:
+            chart.validate_schema(values)
+            files = chart.render(
+                values, name=RELEASE, namespace=NAMESPACE, is_install=not upgrade, is_upgrade=upgrade
+            )
+        except helm.HelmError as error:
+            raise ChartError(str(error)) from error
+    texts = [text for name, text in sorted(files.items()) if name.endswith((".yaml", ".yml"))]
+    return [made for text in texts for made in yaml.safe_load_all(text) if made]
+
+
+def value_files() -> list[Path]:
+    """The values that the chart is checked with."""
+    return sorted((CHART / "ci").glob("*.yaml"))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The values of a file."""
+    read: dict[str, Any] = yaml.safe_load(path.read_text())
+    return read
+
+
+def check() -> list[Outcome]:
+    """Whether the chart is well made, and every object that it renders is what Kubernetes takes."""
+    where = CHART.relative_to(ROOT)
+    helm = _helm()
+    if helm is None:
+        return [missing(f"{where} (helm lint, helm template)", "pip install 'parley[validate]'")]
+    outcomes = [judged(f"{where}/Chart.yaml (version)", _version_faults())]
+    for path in value_files():
+        values = read_values(path)
+        report = helm.lint(str(CHART), values, strict=True, namespace=NAMESPACE)
+        found = [
+            f"{message['path']}: {message['error']}"
+            for message in report["messages"]
+            if message["severity"] >= _WARNING
+        ]
+        name = f"{where} with ci/{path.name}"
+        outcomes.append(judged(f"{name} (helm lint)", found + list(report["errors"])))
+        try:
+            outcomes += manifests.check(name, render(values))
+        except ChartError as error:
+            outcomes.append(judged(f"{name} (helm template)", [str(error)]))
+    return outcomes
+
+
+def _version_faults() -> list[str]:
+    told = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    return [
+        f"{key} is {told[key]}, Parley is {__version__}"
+        for key in ("version", "appVersion")
+        if told[key] != __version__
+    ]
+
+
+@lru_cache(maxsize=1)
+def _helm() -> Any:
+    try:
+        import helm_python
+    except ImportError:
+        return None
+    return helm_python
+
+
+def _chart(helm: Any) -> Any:
+    if helm is None:
+        raise ChartError("Helm's code is not installed: pip install 'parley[validate]'")
+    return helm.Chart.load(str(CHART))

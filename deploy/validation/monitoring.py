@@ -1,0 +1,37 @@
+"""Prometheus's configuration and rules, judged by promtool."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from deploy.validation.outcome import ROOT, Outcome, judged, missing, ran
+
+#: Where all of it lies.
+MONITORING = ROOT / "deploy/monitoring"
+_REMEDY = "install promtool (Debian: apt-get install prometheus)"
+
+
+def check() -> list[Outcome]:
+    """Whether Prometheus takes its configuration and rules, and the rules do what their tests say."""
+    tool = shutil.which("promtool")
+    config = MONITORING / "prometheus.yaml"
+    rules = sorted((MONITORING / "rules").glob("*.yaml"))
+    tests = sorted((MONITORING / "tests").glob("*.yaml"))
+    jobs = [
+        ("promtool check config", ["check", "config", "--syntax-only"], [config]),
+        ("promtool check rules", ["check", "rules"], rules),
+        ("promtool test rules", ["test", "rules"], tests),
+    ]
+    outcomes = []
+    for name, arguments, files in jobs:
+        if not files or not all(file.exists() for file in files):
+            outcomes.append(judged(f"{MONITORING.relative_to(ROOT)} ({name})", ["no such file"]))
+            continue
+        what = f"{', '.join(_shown(file) for file in files)} ({name})"
+        outcomes.append(ran(what, [tool, *arguments, *files]) if tool else missing(what, _REMEDY))
+    return outcomes
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
