@@ -72,8 +72,10 @@ def maintenance() -> Role:
     return Role("workers.maintenance")
 
 
-def flower(*, host: str = "0.0.0.0", port: int = FLOWER_PORT) -> Role:  # noqa: S104
+def flower(*, host: str = "0.0.0.0", port: int = FLOWER_PORT, descriptor: int | None = None) -> Role:  # noqa: S104
     """Flower on the broker of the workers, behind a password."""
+    if descriptor is not None:
+        return Role("deploy.flower", ("--fd", str(descriptor)))
     return Role("deploy.flower", ("--host", host, "--port", str(port)))
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from uuid import UUID
 
 from celery import Celery, signals
 
 from shared import garbage
 from shared.broker_url import is_amqp
 from shared.jobs.states import JobKind
-from shared.jobs.wakeups import configure, task_name
+from shared.jobs.wakeups import REPORT_TASK, configure, queue_name, task_name
 from shared.logging import configure_logging
 from shared.metrics.listener import ListenError
 from shared.settings import get_settings
+from workers import control
 from workers.broker import BrokerProtocol
 from workers.consumer import WakeupConsumer
 from workers.runtime import Runtime
+from workers.task_events import CeleryTaskEvents
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ KINDS = (JobKind.CHAT, JobKind.EXPERIMENT, JobKind.QUERY)
 
 _settings = get_settings()
 _runtime: Runtime | None = None
+_task_events: CeleryTaskEvents | None = None
 
 app = Celery("parley", amqp=BrokerProtocol)
 configure(app, _settings)
@@ -36,8 +40,7 @@ app.conf.update(
     worker_disable_prefetch=not is_amqp(app.conf.broker_url),
     worker_prefetch_multiplier=1,
     worker_enable_prefetch_count_reduction=False,
-    # Told when somebody listens: Flower and Celery's exporters ask for them (control command enable_events).
-    # Unasked they cost the worker a fifth of what a turn does.
+    # Monitors are told of jobs, not of wake-ups: see workers/task_events.py.
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
@@ -48,7 +51,7 @@ app.conf.update(
 
 
 def _register(kind: JobKind) -> None:
-    @app.task(name=task_name(kind), ignore_result=True)  # type: ignore[untyped-decorator]
+    @app.task(name=task_name(kind), ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
     def run(cause: str | None = None) -> str:
         """Claim and run one job; ``cause`` names the job that sent the wake-up, as a label."""
         assert _runtime is not None
@@ -64,6 +67,17 @@ for _kind in KINDS:
     _register(_kind)
 
 
+@app.task(name=REPORT_TASK, ignore_result=True, send_events=False)  # type: ignore[untyped-decorator]
+def _report(job_id: str) -> None:
+    """Tell monitors how a job stands that was ended without being run."""
+    if _runtime is None or _task_events is None or not _task_events.listening:
+        return
+    try:
+        _runtime.report(UUID(job_id))
+    except Exception:
+        log.exception("a job could not be reported")
+
+
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _set_up_logging(**_: Any) -> None:
     configure_logging(_settings, service="worker")
@@ -73,9 +87,13 @@ def _set_up_logging(**_: Any) -> None:
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
-def _start(**_: Any) -> None:
-    global _runtime
-    _runtime = Runtime(_settings)
+def _start(sender: Any, **_: Any) -> None:
+    global _runtime, _task_events
+    _task_events = CeleryTaskEvents(app, sender.hostname)
+    runtime = _runtime = Runtime(_settings, _task_events)
+    control.install(
+        _task_events, sender.hostname, lambda: list(runtime.runner.running.values()), runtime.mark_watched
+    )
     try:
         _runtime.start()
     except ListenError as error:
@@ -102,3 +120,5 @@ def _drain(**_: Any) -> None:
 def _stop(**_: Any) -> None:
     if _runtime is not None:
         _runtime.stop()
+    if _task_events is not None:
+        _task_events.stop()

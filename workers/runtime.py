@@ -11,12 +11,14 @@ from collections.abc import Collection, Coroutine
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
+from uuid import UUID
 
 import uvloop
+from redis.exceptions import RedisError
 
+from shared import tracing
 from shared.database.engine import create_engine
 from shared.jobs.cancellation import Canceller
-from shared import tracing
 from shared.jobs.closing import Closer
 from shared.jobs.event_log import EventLog
 from shared.jobs.leases import Leases
@@ -28,6 +30,7 @@ from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore
 from shared.jobs.sweep import Sweep
 from shared.jobs.wakeups import Wakeups
+from shared.jobs.watched import Watched
 from shared.jobs.writer import EventWriter
 from shared.redis_client import connect
 from shared.security.secrets import SecretBox
@@ -39,6 +42,7 @@ from workers.jobs.experiments.step_writer import StepWriter
 from workers.jobs.keeper import Keeper
 from workers.jobs.query import QueryHandler
 from workers.jobs.runner import JobRunner
+from workers.jobs.task_events import JobTasks, TaskEvents
 from workers.jobs.turn_world import StageParts
 from workers.monitor import WorkerMonitor
 from workers.providers.base.http_client import ProviderHttpClient
@@ -58,10 +62,15 @@ class Runtime:
     """The loop of a worker process. Celery's threads submit coroutines to it and wait.
 
     ``start`` and ``stop`` are called from Celery's main thread.
+
+    Args:
+        settings: of the process.
+        task_events: where monitors are told of jobs as tasks.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, task_events: TaskEvents | None = None) -> None:
         self._settings = settings
+        self._tasks = JobTasks(task_events)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="parley-loop", daemon=True)
         self._resources = AsyncExitStack()
@@ -81,6 +90,7 @@ class Runtime:
             self._scripts.start()
         except SandboxUnavailableError as error:
             log.warning("scripts are refused on this machine: %s", error)
+        tracing.start(self._settings, "worker")
         self._thread.start()
         self.submit(self._start()).result(START_TIMEOUT)
 
@@ -92,10 +102,17 @@ class Runtime:
         """Claim and run a job of ``kind``; called from a thread of Celery's pool, which waits."""
         return self.submit(self.runner.run_next(kind)).result()
 
-        tracing.start(self._settings, "worker")
     def consumes(self, kinds: Collection[JobKind], slots: int) -> None:
         """Celery takes messages now, for jobs of ``kinds``, and has so many slots for them."""
         self._loop.call_soon_threadsafe(self._monitor.consumes, kinds, slots)
+
+    def report(self, job_id: UUID) -> None:
+        """Tell monitors how a job stands that was ended without being run."""
+        self.submit(self._report_job(job_id)).result()
+
+    def mark_watched(self, watched: bool) -> None:
+        """Note for other processes that somebody watches, or watches no more."""
+        self.submit(self._mark_watched(watched))
 
     def drain(self) -> None:
         """Claim nothing more, and hand over what does not end within the grace period."""
@@ -108,6 +125,7 @@ class Runtime:
         self._scripts.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_TIMEOUT)
+        tracing.stop()
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -131,7 +149,6 @@ class Runtime:
         box = SecretBox.from_settings(settings)
         store = JobStore(engine, settings.owner_running)
         log_ = EventLog(redis, settings.namespace)
-        tracing.stop()
         leases = Leases(renewing, settings.namespace, settings.lease_ttl)
         permits = Permits(redis, settings.namespace, settings.lease_ttl)
         wakeups = Wakeups(settings, redis)
@@ -173,7 +190,10 @@ class Runtime:
                 JobKind.QUERY: QueryHandler(parts),
             },
             worker=worker,
+            tasks=self._tasks,
         )
+        self._store = store
+        self._watched = Watched(redis, settings.namespace)
         keeper = Keeper(self.runner, store, leases, permits, redis, settings.namespace)
         watching = Leases(
             connect(settings.redis, settings.lease_ttl / 10, max_connections=2),
@@ -192,6 +212,14 @@ class Runtime:
         monitor = WorkerMonitor(engine, redis, self.runner, self._scripts)
         await self._resources.enter_async_context(monitor.listening(settings.metrics_listen))
         self._monitor = monitor
+
+    async def _report_job(self, job_id: UUID) -> None:
+        if (job := await self._store.get(job_id)) is not None:
+            self._tasks.report(job)
+
+    async def _mark_watched(self, watched: bool) -> None:
+        with suppress(RedisError, OSError):
+            await (self._watched.mark() if watched else self._watched.clear())
 
     async def _stop(self) -> None:
         with suppress(TimeoutError):

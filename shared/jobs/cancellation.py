@@ -59,8 +59,8 @@ class Canceller:
         """Carry out the mark on ``job``; the sweep does what fails here."""
         if job.phase is Phase.HELD:
             await self.tell(job)
-        elif not job.ended:
-            await self._closer.cancel(job)
+        elif not job.ended and (ended := await self._closer.cancel(job)) is not None:
+            await self._closer.report(ended)
 
     async def tell(self, job: Job) -> None:
         """Leave the flag and send the message to the worker that holds ``job``."""

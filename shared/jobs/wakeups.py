@@ -14,12 +14,17 @@ from redis.asyncio import Redis
 from shared.jobs.broker import TIMEOUT, broker_options, key_prefix
 from shared.jobs.states import JobKind
 from shared.jobs.wakeup_message import WakeupMessage
+from shared.jobs.watched import Watched
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 #: A broker that has gone and come back is noticed by the first message: it is sent again, once.
 _AGAIN = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+#: The Celery task that tells monitors of a job which was ended without being run.
+REPORT_TASK = "parley.report"
 
 
 def queue_name(settings: Settings, kind: JobKind) -> str:
@@ -65,6 +70,7 @@ class Wakeups:
     def __init__(self, settings: Settings, redis: Redis | None = None) -> None:
         self._settings = settings
         self._redis = redis if settings.broker_url is None else None
+        self._watched = Watched(redis, settings.namespace) if redis is not None else None
         self._messages: dict[JobKind, WakeupMessage] = {}
         if self._redis is not None:
             for kind in JobKind:
@@ -92,7 +98,7 @@ class Wakeups:
                 )
             else:
                 loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._threads, self._send, kind, job_id, count)
+                await loop.run_in_executor(self._threads, self._send, task_name(kind), kind, job_id, count)
         except Exception as error:
             log.warning(
                 "no wake-up could be sent; the sweep will",
@@ -101,10 +107,22 @@ class Wakeups:
             return False
         return True
 
-    def _send(self, kind: JobKind, job_id: UUID | None, count: int) -> None:
+    async def report(self, kind: JobKind, job_id: UUID) -> None:
+        """Have a worker tell monitors how a job stands that was ended without being run, if any are there.
+
+        It is told by a worker because monitors take whoever tells something of a task for one.
+        """
+        try:
+            if self._watched is not None and await self._watched.watched():
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._threads, self._send, REPORT_TASK, kind, job_id, 1)
+        except Exception as error:
+            log.warning("the end of a job is not reported", extra={"error": type(error).__name__})
+
+    def _send(self, task: str, kind: JobKind, job_id: UUID | None, count: int) -> None:
         for _ in range(count):
             self._app.send_task(
-                task_name(kind),
+                task,
                 args=[None if job_id is None else str(job_id)],
                 queue=queue_name(self._settings, kind),
                 retry=True,

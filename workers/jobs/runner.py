@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,10 +13,10 @@ from uuid import UUID, uuid4
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.errors import ParleyError
 from shared import tracing
-from shared.jobs.answers import stored_reply
+from shared.errors import ParleyError
 from shared.jobs import spans
+from shared.jobs.answers import stored_reply
 from shared.jobs.closing import Closer
 from shared.jobs.event_data import EXHAUSTED, chunk_data, complete_data, done_data, final_event, opening_event
 from shared.jobs.event_log import EventLog
@@ -33,6 +34,7 @@ from shared.settings import Settings
 from workers.jobs.commit import commit
 from workers.jobs.handler import Handler, Work
 from workers.jobs.running import RunningAttempt, StopReason
+from workers.jobs.task_events import JobTasks
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class JobRunner:
         closer: Closer,
         handlers: Mapping[JobKind, Handler],
         worker: str,
+        tasks: JobTasks | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -68,6 +71,7 @@ class JobRunner:
         self._closer = closer
         self._handlers = handlers
         self._worker = worker
+        self._tasks = tasks or JobTasks()
         self.running: dict[str, RunningAttempt] = {}
         self.draining = False
         self._background: set[asyncio.Task[Any]] = set()
@@ -96,11 +100,11 @@ class JobRunner:
             if span.recording:
                 self.spawn(spans.waited_again(self._store.engine, job))
             outcome = await self.run(job, asked_at)
+            spans.ended(span, outcome)
             log.info("attempt ended", extra={"kind": kind, "outcome": outcome})
         return f"{job.lease} {outcome}"
 
     async def run(self, job: Job, claimed_at: float) -> str:
-            spans.ended(span, outcome)
         """Run a job to its end that was claimed at ``claimed_at`` (loop time); returns how that was."""
         if job.failures >= self._settings.max_attempts:
             tracing.current().fail(EXHAUSTED["code"])
@@ -117,6 +121,7 @@ class JobRunner:
         self.running[job.lease] = attempt
         self._no_attempts.clear()
         self.spawn(self._put_lease(job.lease))
+        self._tasks.begun(job, attempt.began)
         try:
             return await self._run(attempt)
         except Exception as error:
@@ -129,6 +134,8 @@ class JobRunner:
             if not self.running:
                 self._no_attempts.set()
             self._handlers[job.kind].forget(attempt)
+            if attempt.final is not None:
+                self._tasks.ended(attempt.final, attempt.began)
             self.spawn(self._let_go(attempt))
 
     def drain(self) -> None:
@@ -181,6 +188,7 @@ class JobRunner:
         except AttemptLostError:
             return "fenced"
         except ParleyError as error:
+            tracing.current().fail(error)
             problem = {"code": error.code, "message": error.detail}
             return await self._end(attempt, Status.FAILED, Work(handler.partial(attempt)), problem)
         except Exception as error:
@@ -188,7 +196,6 @@ class JobRunner:
             await self._give_up(attempt.job, error)
             return "broken"
         return await self._end(attempt, Status.SUCCEEDED, done)
-            tracing.current().fail(error)
 
     async def _end(
         self, attempt: RunningAttempt, status: Status, work: Work, error: dict[str, Any] | None = None
@@ -223,6 +230,7 @@ class JobRunner:
         await self._tell_end(attempt, finished)
         attempt.ended = finished.job.ended
         if attempt.ended:
+            attempt.final = finished.job
             return finished.job.status.value
         return await self._run_stages(attempt)
 
@@ -297,6 +305,7 @@ class JobRunner:
         except AttemptLostError:
             return "fenced"
         attempt.ended = True
+        attempt.final = finished.job
         attempt.emit(EventType.POST_RESPONSE_COMPLETE, complete_data(finished.job))
         await self._closer.wake(finished)
         return finished.job.status.value
@@ -305,23 +314,25 @@ class JobRunner:
 
     async def _hand_over(self, job: Job) -> None:
         """Let another worker take the job; that is no failure of it."""
+        await self._tasks.given_up(job, "handed over")
         released = await self._store.make_claimable(job.id, job.attempt, Outcome.DRAINED, counts=False)
         if released is not None:
             await self._wakeups.send(released.kind, released.id)
 
     async def _give_up(self, job: Job, error: BaseException) -> None:
         """Something broke inside Parley: let the next attempt try, until there were too many."""
+        tracing.current().fail(error)
         failure = {
             "code": "internal_error",
             "message": f"Attempt {job.attempt} broke: {type(error).__name__}.",
         }
+        await self._tasks.given_up(job, failure["code"])
         with suppress(SQLAlchemyError, OSError):
             # With Postgres away the lease runs out, and the reaper does the same.
             released = await self._store.make_claimable(job.id, job.attempt, Outcome.BROKEN, failure=failure)
             if released is not None:
                 await self._wakeups.send(released.kind, released.id)
 
-        tracing.current().fail(error)
     async def _drain(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_grace):

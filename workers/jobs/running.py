@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from enum import StrEnum
 from typing import Any
 
@@ -38,6 +39,10 @@ class RunningAttempt:
 
     def __init__(self, job: Job, stream: JobStream, *, known_at: float, holds: Confirm, trust: float) -> None:
         self.job = job
+        #: When it began, in seconds since the epoch.
+        self.began = time.time()
+        #: The job as this attempt ended it.
+        self.final: Job | None = None
         self.known_at = known_at
         self._holds = holds
         self._trust = trust

@@ -40,11 +40,16 @@ class WakeupLog:
     def __init__(self) -> None:
         self.sent: list[tuple[JobKind, UUID | None]] = []
         self.queued: Counter[JobKind] = Counter()
+        #: Jobs whose end monitors were to be told.
+        self.reported: list[tuple[JobKind, UUID]] = []
 
     async def send(self, kind: JobKind, job_id: UUID | None, count: int = 1) -> bool:
         self.sent += [(kind, job_id)] * count
         self.queued[kind] += count
         return True
+
+    async def report(self, kind: JobKind, job_id: UUID) -> None:
+        self.reported.append((kind, job_id))
 
     async def waiting(self, kind: JobKind) -> int:
         return self.queued[kind]

@@ -49,6 +49,9 @@ class Wakeups:
             return False
         return await self._queue.send(kind, job_id, count)
 
+    async def report(self, kind: JobKind, job_id: UUID) -> None:
+        """Nobody watches a simulation."""
+
     async def waiting(self, kind: JobKind) -> int:
         await self._faults.arrive("count of wake-ups")
         if self._faults.refuses():

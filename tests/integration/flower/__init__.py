@@ -1,0 +1,1 @@
+"""Flower, as it is run beside the workers."""
