@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
+from pathlib import Path
+
+import pytest
+
 from deploy import roles
+from deploy.local.options import StackOptions
+from deploy.local.process import Child
+from deploy.local.stack import build, migration_command
 
 
 def test_the_gateway_serves_an_address_or_an_inherited_socket() -> None:
@@ -32,3 +41,42 @@ def test_the_queues_are_those_that_wake_ups_go_to() -> None:
     assert settings.namespace == roles.NAMESPACE
     queues = roles.worker().arguments[roles.worker().arguments.index("-Q") + 1].split(",")
     assert queues == [queue_name(settings, kind) for kind in JobKind]
+
+
+def test_every_service_has_a_role_that_runs_what_there_is() -> None:
+    services = roles.services()
+    assert set(services) == {
+        *("migrate", "gateway", "worker-chat", "worker-experiment"),
+        *("maintenance", "flower"),
+    }
+    for role in services.values():
+        assert importlib.util.find_spec(role.module) is not None, role.module
+
+
+def test_parley_up_starts_the_same_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that differs is where a process listens, what it is called and which queues it takes."""
+    spawned: list[list[str]] = []
+
+    def spawn(command: list[str], **_: object) -> None:
+        spawned.append(command)
+
+    monkeypatch.setattr(Child, "spawn", spawn)
+    options = StackOptions(data_dir=tmp_path, port=0, workers=2, local_model=False)
+    elsewhere = {"PARLEY_DATABASE_URL": "postgresql+psycopg://db/parley", "PARLEY_REDIS_URL": "redis://redis"}
+    stack = build(options, elsewhere)
+    try:
+        for part in stack.services:
+            part.spawn(io.BytesIO())
+    finally:
+        stack.close()
+    services = roles.services()
+    assert [_common(command) for command in spawned[:1]] == [_common(services["gateway"].command())]
+    assert [_common(command) for command in spawned[1:]] == [_common(services["worker-chat"].command())] * 2
+    assert migration_command() == services["migrate"].command()
+
+
+def _common(command: list[str]) -> list[str]:
+    """A command without what is of one process."""
+    own = ("--host", "--port", "--fd", "-n", "-Q")
+    pairs = zip(["", *command], command, strict=False)
+    return [word for before, word in pairs if word not in own and before not in own]
