@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.problems import WhileReadingError
 from shared.errors import ParleyError
+from shared.metrics.limits import hit
 
 
 class BodyTooLargeError(ParleyError):
@@ -17,6 +18,7 @@ class BodyTooLargeError(ParleyError):
     title = "The body is too large"
 
     def __init__(self, limit: int) -> None:
+        hit("request_body")
         super().__init__(f"a request body may have {limit} bytes at most", headers={"Connection": "close"})
 
 

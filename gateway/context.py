@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import uuid
+from time import perf_counter
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.metering import answered
 from gateway.problems import error_response, unexpected
 from shared.errors import ParleyError
 from shared.logging import log_context
@@ -32,11 +34,13 @@ class RequestContext:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         started = False
+        began = perf_counter()
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                answered(scope, message["status"], perf_counter() - began)
                 headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 message = {**message, "headers": headers}
             await send(message)

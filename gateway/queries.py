@@ -18,6 +18,7 @@ from shared.jobs.event_log import Entry
 from shared.jobs.job import Job
 from shared.jobs.queries import JobCancelledError, accept_query, stored_error
 from shared.jobs.states import Phase
+from shared.metrics.limits import hit
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
 
@@ -139,6 +140,7 @@ class OpenQuery:
         job = await self._state.jobs.store.get(self.job.id)
         if job is not None and job.attempt == 0 and job.phase is Phase.READY:
             self._unclaimed = True
+            hit("query_wait")
             await self._state.jobs.canceller.cancel(job.id)
 
 

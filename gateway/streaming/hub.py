@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from shared.jobs.event_log import Entry, EventLog, parse_published
+from shared.metrics.limits import hit
 from shared.subscription import keep_subscribed, messages
 
 #: Seconds that Redis gets to confirm that a channel was left.
@@ -33,6 +34,7 @@ class Inbox:
     def put(self, entries: list[Entry]) -> None:
         """Take in live entries."""
         if len(self._entries) + len(entries) > self._bound:
+            hit("client_queue")
             self.gap()
         else:
             self._entries.extend(entries)

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.streaming.hang_up import hang_up
 from shared.jobs.event_log import Entry
+from shared.metrics.http import STREAMS
 
 #: A comment: keeps proxies and clients from giving up on a silent stream.
 KEEPALIVE = b": keep-alive\n\n"
@@ -71,6 +72,10 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream, and watch whether the client is still there."""
+        with STREAMS.track_inprogress():
+            await self._serve(receive, send)
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
         streaming = asyncio.ensure_future(self._stream(send))
         watching = asyncio.ensure_future(hang_up(receive))
         try:

@@ -37,6 +37,7 @@ from shared.jobs.store import (
 )
 from shared.jobs.transcript import Transcript
 from shared.jobs.wakeups import Wakeups
+from shared.metrics.jobs import DECIDED
 from shared.schemas.events import EventId, EventType
 
 log = logging.getLogger(__name__)
@@ -123,6 +124,8 @@ class Closer:
                     await experiment_end.tell(self._log.redis, self._log.namespace, job, number)
         except AttemptLostError:
             return None
+        if not job.answered:
+            DECIDED.labels(job.kind, finished.job.status).inc()
         await self.wake(finished)
         return finished.job
 
@@ -156,6 +159,7 @@ class Closer:
                 return None
             ended = Job.from_row(row)
             activated = await activate_next(connection, ended.conversation_id)
+        DECIDED.labels(ended.kind, ended.status).inc()
         await self._begin(ended)
         await self._tell(ended, [(EventType.CANCELLED, {"message_id": None, "metadata": CANCELLED_DETAILS})])
         await self._wake_activated(activated)

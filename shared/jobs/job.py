@@ -87,6 +87,13 @@ class Job:
         return lease_member(self.id, self.attempt)
 
     @property
+    def waited(self) -> float | None:
+        """Seconds from when it could be claimed to its first attempt; ``None`` before that and after it."""
+        if self.attempt != 1 or self.ready_at is None or self.started_at is None:
+            return None
+        return max(0.0, (self.started_at - self.ready_at).total_seconds())
+
+    @property
     def marked(self) -> bool:
         """Whether somebody asked to cancel it."""
         return self.cancel_requested_at is not None

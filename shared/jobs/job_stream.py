@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from shared.jobs.job import Job
+from shared.metrics.limits import hit
 from shared.schemas.events import EventId, EventType
 
 
@@ -75,6 +76,8 @@ class JobStream:
 
     async def room(self) -> None:
         """Return when it is not full."""
+        if self.full:
+            hit("pending_events")
         while self.full:
             self._progress.clear()
             await self._progress.wait()

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.jobs.statements import script
+from shared.metrics.limits import hit
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,12 @@ class Permits:
             yield
             return
         member = f"{lease}:{next(self._numbers)}"
+        waits = False
         try:
             while not await self.try_acquire(connection_id, limit, member):
+                if not waits:
+                    waits = True
+                    hit("connection_calls")
                 freed = self._freed[connection_id]
                 freed.clear()
                 with suppress(TimeoutError):

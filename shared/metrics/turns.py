@@ -33,7 +33,11 @@ STAGE_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600),
     registry=REGISTRY,
 )
+#: Stage 3, on the path of every turn.
+ANSWER_SECONDS = STAGE_SECONDS.labels("3")
 
+for _stage in STAGES:
+    STAGE_SECONDS.labels(_stage)
 begin_at_zero(TOKENS, [(use, direction) for use in USES for direction in ("input", "output")])
 
 

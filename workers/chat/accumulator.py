@@ -44,6 +44,16 @@ class StreamingAccumulator:
         if chunk.tool_calls:
             self._tool_calls.add(chunk.tool_calls)
 
+    @property
+    def time_to_first_token(self) -> float | None:
+        """Seconds until the first chunk; ``None`` before it."""
+        return self._first
+
+    @property
+    def usage(self) -> Usage:
+        """What the provider counted; a chunk counts as a token where it does not."""
+        return self._usage or Usage(output_tokens=self.chunks)
+
     def response(self) -> ChatResponse:
         """The answer so far."""
         metadata = {

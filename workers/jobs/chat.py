@@ -12,6 +12,8 @@ from shared.jobs.job import Job
 from shared.jobs.messages import Reply
 from shared.jobs.states import PostResponse, Status
 from shared.jobs.store import Along, AttemptLostError, FencedTransaction
+from shared.metrics.providers import provider_call
+from shared.metrics.turns import ANSWER_SECONDS, FIRST_TOKEN, count_tokens
 from workers.chat.accumulator import StreamingAccumulator
 from workers.chat.turn import ANSWER_STAGE, stream_answer
 from workers.jobs.handler import Work
@@ -62,13 +64,14 @@ class ChatHandler:
         target = turn.target
         provider = target.service(self._parts.client)
         permit = self._parts.permits.permit(target.connection_id, target.max_in_flight, attempt.job.lease)
-        with stage_span(ANSWER_STAGE):
+        with stage_span(ANSWER_STAGE), ANSWER_SECONDS.time():
             async with permit:
                 await attempt.confirm()
-                with call_span(target, request.model) as span:
+                with call_span(target, request.model) as span, provider_call(target.provider):
                     try:
                         await stream_answer(provider, request, attempt, progress.accumulator)
                     finally:
+                        _count(attempt.job, progress.accumulator)
                         if span.recording:
                             call_ended(span, progress.accumulator.response())
         return Work(self.partial(attempt))
@@ -148,3 +151,11 @@ class ChatHandler:
         progress.turn = load_turn(attempt.job, self._parts.box, self._parts.settings)
         progress.stages = TurnStages(self._parts, attempt, progress.turn, self._enter_stage)
         return progress
+
+
+def _count(job: Job, answer: StreamingAccumulator) -> None:
+    """An answer has come to its end, in whatever way."""
+    count_tokens("answer", answer.usage.input_tokens, answer.usage.output_tokens)
+    waited, first = job.waited, answer.time_to_first_token
+    if waited is not None and first is not None:
+        FIRST_TOKEN.observe(waited + first)

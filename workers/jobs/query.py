@@ -12,6 +12,7 @@ from shared.errors import ValidationError
 from shared.jobs.messages import Reply
 from shared.jobs.states import Status
 from shared.jobs.store import Along, FencedTransaction
+from shared.metrics.providers import provider_call
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
 from workers.jobs.experiments.reports import Reports
@@ -76,7 +77,8 @@ class QueryHandler(OneStage):
 
     async def _test_connection(self, attempt: RunningAttempt) -> dict[str, Any]:
         provider, target = await self._provider(attempt)
-        report = await provider.test_connection(target.settings, target.timeouts)
+        with provider_call(target.provider):
+            report = await provider.test_connection(target.settings, target.timeouts)
         return {
             "version": report.version,
             "models": None if report.models is None else list(report.models),
@@ -85,7 +87,8 @@ class QueryHandler(OneStage):
 
     async def _list_models(self, attempt: RunningAttempt) -> dict[str, Any]:
         provider, target = await self._provider(attempt)
-        models = await provider.list_models(target.settings, target.timeouts)
+        with provider_call(target.provider):
+            models = await provider.list_models(target.settings, target.timeouts)
         return {
             "models": [
                 {"name": model.name, "size": model.size, "context_length": model.context_length}
@@ -101,12 +104,14 @@ class QueryHandler(OneStage):
                 "Nothing says which model to fetch: send model.",
                 errors=[{"field": "model", "message": "is missing"}],
             )
-        async with aclosing(provider.pull_model(target.settings, model, target.timeouts)) as steps:
-            async for step in steps:
-                attempt.emit(
-                    EventType.PROGRESS,
-                    {"status": step.status, "total": step.total, "completed": step.completed},
-                )
-                if attempt.full:
-                    await attempt.room()
+        pulling = provider.pull_model(target.settings, model, target.timeouts)
+        with provider_call(target.provider):
+            async with aclosing(pulling) as steps:
+                async for step in steps:
+                    attempt.emit(
+                        EventType.PROGRESS,
+                        {"status": step.status, "total": step.total, "completed": step.completed},
+                    )
+                    if attempt.full:
+                        await attempt.room()
         return {"model": model}

@@ -29,6 +29,8 @@ from shared.jobs.transcript import Transcript
 from shared.jobs.wakeups import Wakeups
 from shared.jobs.writer import EventWriter
 from shared.logging import log_context
+from shared.metrics.jobs import ATTEMPTS, DECIDED, WAIT
+from shared.metrics.limits import hit
 from shared.schemas.events import EventId, EventType
 from shared.settings import Settings
 from workers.jobs.commit import commit
@@ -93,6 +95,8 @@ class JobRunner:
             # It was claimed while the worker was told to stop.
             await self._hand_over(job)
             return f"{job.lease} handed over"
+        if (waited := job.waited) is not None:
+            WAIT.labels(kind).observe(waited)
         with (
             log_context(session_id=job.id, attempt=job.attempt, owner=job.owner_id),
             spans.attempt(job) as span,
@@ -101,12 +105,14 @@ class JobRunner:
                 self.spawn(spans.waited_again(self._store.engine, job))
             outcome = await self.run(job, asked_at)
             spans.ended(span, outcome)
+            ATTEMPTS.labels(kind, outcome).inc()
             log.info("attempt ended", extra={"kind": kind, "outcome": outcome})
         return f"{job.lease} {outcome}"
 
     async def run(self, job: Job, claimed_at: float) -> str:
         """Run a job to its end that was claimed at ``claimed_at`` (loop time); returns how that was."""
         if job.failures >= self._settings.max_attempts:
+            hit("attempts")
             tracing.current().fail(EXHAUSTED["code"])
             if (ended := await self._closer.end(job, Status.FAILED, EXHAUSTED)) is not None:
                 self._tasks.ended(ended, time.time())
@@ -227,6 +233,7 @@ class JobRunner:
             finished = await commit(self._store, attempt, write)
         except AttemptLostError:
             return "fenced"
+        DECIDED.labels(finished.job.kind, finished.job.status).inc()
         await self._tell_end(attempt, finished)
         attempt.ended = finished.job.ended
         if attempt.ended:

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.database import direct
 from shared.errors import ParleyError, UnsupportedControlError
 from shared.jobs.permits import Permits
+from shared.metrics.providers import provider_call
+from shared.metrics.turns import count_tokens
 from shared.schemas.controls import ChatControls, ProviderType, check_controls
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
@@ -96,13 +98,14 @@ class ScriptModels:
             permit = self._permits.permit(target.connection_id, target.max_in_flight, self._lease)
             async with permit:
                 await self._confirm()
-                with call_span(target, model) as span:
+                with call_span(target, model) as span, provider_call(target.provider):
                     response = await provider.send_message(request)
                     call_ended(span, response)
         except ParleyError as error:
             raise GenerationFailed(error.code, error.detail) from error
         if response.usage is not None:
             tokens.add(response.usage.input_tokens, response.usage.output_tokens)
+            count_tokens("script", response.usage.input_tokens, response.usage.output_tokens)
         return response.content
 
     async def _chosen(self, call: GenerateCall | ReflectCall) -> tuple[Target, str]:

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.database.repositories.memories import MemoryAct
+from shared.metrics.limits import script_hit
+from shared.metrics.scripts import ERRORS, SECONDS
 from shared.schemas.controls import ChatControls
 from shared.schemas.trace import LoggedLine
 from workers.chat.modules.module import Module
@@ -22,7 +24,7 @@ from workers.sandbox.plugins.ports import Generator, LogEntry, ModuleOutput
 from workers.sandbox.plugins.registry import plugin_registry
 from workers.sandbox.process.processes import ScriptProcesses
 from workers.sandbox.process.request import ScriptRequest
-from workers.sandbox.result import ScriptExecutionResult
+from workers.sandbox.result import ErrorKind, ScriptExecutionResult
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ class TurnScripts:
         with script_span(module, inputs) as span:
             result = await self._processes.run(request, serve, nested=inputs.nesting)
             script_ended(span, result)
+        _count(result)
         if not result.success:
             return result
         self._written[module.name] = memories.changes()
@@ -167,6 +170,14 @@ def acts(changes: MemoryChanges) -> list[MemoryAct]:
     ]
     done += [MemoryAct("remembered", key=key, value=value) for key, value in changes.remembered.items()]
     return done
+
+
+def _count(result: ScriptExecutionResult) -> None:
+    SECONDS.observe(result.duration_ms / 1000)
+    if result.error is not None:
+        ERRORS.labels(result.error.kind).inc()
+        if result.error.kind is ErrorKind.LIMIT:
+            script_hit(result.error.type)
 
 
 def _log(entry: LogEntry) -> None:

@@ -18,6 +18,7 @@ from shared.jobs.job import Job
 from shared.jobs.messages import Reply
 from shared.jobs.states import Status
 from shared.jobs.store import FencedTransaction
+from shared.metrics.turns import STAGE_SECONDS
 from shared.schemas.events import EventType
 from shared.schemas.trace import StageTrace, TurnTrace
 from workers.chat.modules.resolver.result_models import (
@@ -291,6 +292,8 @@ class TurnStages:
         if update.state == "started":
             self._begun = perf_counter()
             self._enter_stage(self._attempt.job, update.stage)
+        else:
+            STAGE_SECONDS.labels(str(update.stage)).observe(perf_counter() - self._begun)
 
 
 def _run(change: StateChange, stages: list[StageTrace]) -> ModuleRun:

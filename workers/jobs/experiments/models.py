@@ -20,6 +20,8 @@ from shared.errors import (
     UnsupportedControlError,
 )
 from shared.jobs.permits import Permits
+from shared.metrics.providers import provider_call
+from shared.metrics.turns import count_tokens
 from shared.schemas.connection import Prices
 from shared.schemas.controls import ChatControls
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
@@ -145,8 +147,9 @@ class RunModels:
     async def _try(self, call: ModelCall, role: RoleModel, chosen: dict[str, Any]) -> ModelAnswer:
         """One try: what the model answers, that it took too long, or that this very request is refused."""
         try:
-            async with asyncio.timeout(call.timeout):
-                return self._answer(role, await self._send(call, role, chosen))
+            with provider_call(role.target.provider):
+                async with asyncio.timeout(call.timeout):
+                    return self._answer(role, await self._send(call, role, chosen))
         except ProviderUnreachedError:
             raise
         except (TimeoutError, ProviderTimeoutError):
@@ -189,6 +192,7 @@ class RunModels:
         usage = response.usage
         read = usage.input_tokens if usage else None
         written = usage.output_tokens if usage else None
+        count_tokens("experiment", read, written)
         if role.prices is not None:
             self.cost += cost_of(role.prices, read, written)
         return ModelAnswer(
