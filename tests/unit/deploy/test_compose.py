@@ -108,7 +108,7 @@ def test_others_keep_only_the_capabilities_that_their_start_takes(
     service = services[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert set(service.get("cap_add", ())) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert set(service.get("cap_add", ())) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}
 
 
 @pytest.mark.parametrize("name", [*OWN, *SERVERS, *PROFILES])
