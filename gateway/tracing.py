@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.route_template import route_template
 from shared import tracing
 from shared.logging import log_context
 from shared.tracing import TraceParent
@@ -42,7 +43,7 @@ class Tracing:
                     await self.app(scope, receive, send_seen)
                 finally:
                     # Known when the request was routed. A path that is no route of ours is not told.
-                    path = getattr(scope.get("route"), "path_format", None)
-                    if path is not None:
-                        span.set({"http.route": path})
-                        span.rename(f"{method} {path}")
+                    route = route_template(scope)
+                    if route is not None:
+                        span.set({"http.route": route})
+                        span.rename(f"{method} {route}")

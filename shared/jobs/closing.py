@@ -160,9 +160,11 @@ class Closer:
             ended = Job.from_row(row)
             activated = await activate_next(connection, ended.conversation_id)
         DECIDED.labels(ended.kind, ended.status).inc()
-        await self._begin(ended)
-        await self._tell(ended, [(EventType.CANCELLED, {"message_id": None, "metadata": CANCELLED_DETAILS})])
-        await self._wake_activated(activated)
+        with spans.closing(ended):
+            await self._begin(ended)
+            told = {"message_id": None, "metadata": CANCELLED_DETAILS}
+            await self._tell(ended, [(EventType.CANCELLED, told)])
+            await self._wake_activated(activated)
         return ended
 
     async def _begin(self, job: Job) -> None:

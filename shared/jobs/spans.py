@@ -122,12 +122,12 @@ async def lost(engine: AsyncEngine, job: Job, number: int) -> None:
 
 
 def closing(job: Job) -> tracing.Span:
-    """The span of an attempt that was taken to end ``job`` without running it; to be entered."""
+    """The span of an attempt that was taken to cancel ``job`` without running it; to be entered."""
     if not tracing.on():
         return tracing.NOTHING
     return tracing.span(
         f"close {job.kind.value}",
-        {**_named(job), "parley.attempt": job.attempt},
+        {**_named(job), "parley.attempt": job.attempt, "parley.outcome": "cancelled"},
         links=[_place(job, job.attempt - 1)] if job.attempt > 1 else [],
         span_id=span_id(job.id, job.attempt),
         **_below(job),

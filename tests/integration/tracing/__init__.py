@@ -1,0 +1,1 @@
+"""Traces of whole turns and runs, as a collector gets them."""
