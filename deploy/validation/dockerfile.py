@@ -9,10 +9,15 @@ from pathlib import Path
 from deploy.validation.outcome import ROOT, Outcome, missing, ran
 
 
+def binary() -> str | None:
+    """Hadolint, as its package brings it or as it is installed otherwise."""
+    beside = Path(sys.executable).with_name("hadolint")
+    return str(beside) if beside.exists() else shutil.which("hadolint")
+
+
 def check() -> list[Outcome]:
     """Whether each Dockerfile keeps the rules."""
-    beside = Path(sys.executable).with_name("hadolint")
-    command = str(beside) if beside.exists() else shutil.which("hadolint")
+    command = binary()
     outcomes = []
     for path in sorted((ROOT / "deploy/docker").glob("Dockerfile*")):
         what = f"{path.relative_to(ROOT)} (hadolint)"
