@@ -39,6 +39,14 @@ bench *args:
 plugin-docs:
     scripts/plugin-docs
 
+# Check compose file, Dockerfile, Helm chart and rules without a network.
+validate *args:
+    scripts/validate {{args}}
+
+# Write the table of the chart's values and its schema of settings.
+chart-docs:
+    scripts/chart-docs
+
 # Renew the locked versions.
 lock:
     uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml --no-annotate --custom-compile-command 'just lock' --upgrade --output-file requirements.lock
