@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from shared.jobs.states import JobKind
 from shared.jobs.wakeups import REPORT_TASK, configure, queue_name, task_name
 from shared.logging import configure_logging
 from shared.metrics.listener import ListenError
-from shared.settings import get_settings
+from shared.settings import Settings, SettingsError, get_settings
 from workers import control
 from workers.broker import BrokerProtocol
 from workers.consumer import WakeupConsumer
@@ -26,7 +27,16 @@ log = logging.getLogger(__name__)
 #: The kinds of jobs that workers run.
 KINDS = (JobKind.CHAT, JobKind.EXPERIMENT, JobKind.QUERY)
 
-_settings = get_settings()
+
+def _read_settings() -> Settings:
+    """The settings, or the end of the process with a line: Celery would show where it imported this from."""
+    try:
+        return get_settings()
+    except SettingsError as error:
+        sys.exit(f"parley worker: {error}")
+
+
+_settings = _read_settings()
 _runtime: Runtime | None = None
 _task_events: CeleryTaskEvents | None = None
 
