@@ -70,6 +70,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, task_events: TaskEvents | None = None) -> None:
         self._settings = settings
+        self._task_events = task_events
         self._tasks = JobTasks(task_events)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="parley-loop", daemon=True)
@@ -194,6 +195,7 @@ class Runtime:
         )
         self._store = store
         self._watched = Watched(redis, settings.namespace)
+        await self._heed_watchers()
         keeper = Keeper(self.runner, store, leases, permits, redis, settings.namespace)
         watching = Leases(
             connect(settings.redis, settings.lease_ttl / 10, max_connections=2),
@@ -216,6 +218,12 @@ class Runtime:
     async def _report_job(self, job_id: UUID) -> None:
         if (job := await self._store.get(job_id)) is not None:
             self._tasks.report(job)
+
+    async def _heed_watchers(self) -> None:
+        """Whoever watches the other workers asks this one some seconds late."""
+        with suppress(RedisError, OSError):
+            if self._task_events is not None and await self._watched.watched():
+                self._task_events.heed()
 
     async def _mark_watched(self, watched: bool) -> None:
         with suppress(RedisError, OSError):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.jobs.job import Job
-from shared.jobs.states import Phase, Status
+from shared.jobs.states import JobKind, Phase, Status
 from shared.jobs.wakeups import task_name
 
 #: What an operator is told of an answer.
@@ -24,6 +24,9 @@ class TaskEvents(Protocol):
     @property
     def listening(self) -> bool:
         """Whether anybody listens."""
+
+    def heed(self) -> None:
+        """Somebody listens."""
 
     def send(self, event: str, fields: dict[str, Any]) -> None:
         """Send an event soon; returns at once, and never fails."""
@@ -117,7 +120,8 @@ def _why_again(job: Job) -> str:
 def _result(job: Job) -> str:
     details = (job.outcome or {}).get("metadata") or {}
     told = {name: details[name] for name in _TOLD if details.get(name) is not None}
-    stages = {} if job.post_response is None else {"post_response": job.post_response.value}
+    chat = job.kind is JobKind.CHAT and job.post_response is not None
+    stages = {"post_response": str(job.post_response)} if chat else {}
     return json.dumps({"outcome": job.status.value, **told, **stages})
 
 

@@ -14,7 +14,7 @@ import httpx
 from deploy import roles
 from deploy.local import listener
 from deploy.local.process import Child
-from tests.support.stack import Stack
+from tests.support.stack import Process, Stack, StackUser
 
 PASSWORD = "a password of the operators"
 _PATIENCE = 30.0  # seconds
@@ -60,14 +60,31 @@ class Watcher:
         )
         return shown
 
-    def until(self, ask: Callable[[], Any], right: Callable[[Any], bool]) -> Any:
+    def until(self, ask: Callable[[], Any], right: Callable[[Any], bool], patience: float = _PATIENCE) -> Any:
         """What ``ask`` gives as soon as it is right."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while not right(shown := ask()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"Flower shows {shown}\n{self.log.read_text()[-3000:]}")
             time.sleep(0.05)
         return shown
+
+
+def listened_to(worker: Process) -> Process:
+    """The worker, after it has heard that somebody listens."""
+    worker.wait_logged("Events of group {task} enabled by remote")
+    return worker
+
+
+def ask(user: StackUser, message: str, **fields: Any) -> str:
+    """Have a turn accepted; the id of its job."""
+    answer = httpx.post(
+        f"{user.stack.url}/api/chat/send",
+        json={"message": message, **fields},
+        headers={"Prefer": "respond-async", "Authorization": f"Bearer {user.key}"},
+        timeout=_PATIENCE,
+    )
+    return str(answer.raise_for_status().json()["session_id"])
 
 
 @contextlib.contextmanager
@@ -90,11 +107,8 @@ def running_flower(stack: Stack) -> Iterator[Watcher]:
         ) as http:
             watcher = Watcher(http, log)
             assert http.get("/healthcheck").text == "OK", log.read_text()
-            alive = len([worker for worker in stack.workers if worker.child.running()])
-            watcher.until(watcher.counters, lambda shown: len(shown) >= alive)
             for worker in stack.workers:
-                if worker.child.running():
-                    worker.wait_logged("Events of group {task} enabled by remote")
+                listened_to(worker)
             yield watcher
     finally:
         child.end()
