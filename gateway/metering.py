@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from prometheus_client import Counter, Histogram
 from starlette.types import Scope
 
-from gateway.auth import PROTECTED
+from gateway.route_template import route_template
 from shared.metrics.http import REQUESTS, SECONDS
 
 #: What stands for a path that no route has, or that was refused before a route was looked for.
@@ -17,18 +20,12 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 def answered(scope: Scope, status: int, seconds: float) -> None:
     """A request got the head of its answer, ``seconds`` after its own."""
     method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
-    route = route_of(scope)
-    REQUESTS.labels(route, method, str(status)).inc()
-    SECONDS.labels(route, method).observe(seconds)
+    requests, times = _series(route_template(scope) or NO_ROUTE, method, status)
+    requests.inc()
+    times.observe(seconds)
 
 
-def route_of(scope: Scope) -> str:
-    """The template of the route that answers, as ``/api/jobs/{job_id}``."""
-    path: str | None = getattr(scope.get("route"), "path", None)
-    if path is None:
-        return NO_ROUTE
-    # A route knows the prefix of its own router, and not the one under which that is included.
-    for prefix in PROTECTED:
-        if scope["path"].startswith(prefix + "/") and not path.startswith(prefix + "/"):
-            return prefix + path
-    return path
+@lru_cache(maxsize=4096)
+def _series(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Finding a series by its labels costs more than all the rest."""
+    return REQUESTS.labels(route, method, str(status)), SECONDS.labels(route, method)

@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 FRESH = 5.0
 ANSWER_WITHIN = 3.0
 
-_RUNNABLE = statement("runnable")
-_OLDEST = text(sql("claim_owners") + sql("oldest_claimable"))
-_STATES = text((Path(__file__).parent / "sql" / "job_states.sql").read_text())
+RUNNABLE = statement("runnable")
+OLDEST_CLAIMABLE = text(sql("claim_owners") + sql("oldest_claimable"))
+STATES = text((Path(__file__).parent / "sql" / "job_states.sql").read_text())
 
 DEPTH = "parley_queue_depth"
 OLDEST = "parley_queue_oldest_seconds"
@@ -92,9 +92,11 @@ class Cluster:
         parameters = {"owner_running": self._owner_running}
         try:
             async with asyncio.timeout(ANSWER_WITHIN), direct.begin(self._engine) as connection:
-                states = connection.later(_STATES)
-                runnable = connection.later(_RUNNABLE, parameters)
-                oldest = {kind: connection.later(_OLDEST, {"kind": kind, **parameters}) for kind in JobKind}
+                states = connection.later(STATES)
+                runnable = connection.later(RUNNABLE, parameters)
+                oldest = {
+                    kind: connection.later(OLDEST_CLAIMABLE, {"kind": kind, **parameters}) for kind in JobKind
+                }
                 await connection.flush()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("the queues are not told: Postgres does not answer: %s", type(error).__name__)
