@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.cli.data_dir import DataDirOption, chosen
 from deploy.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from deploy.local.directories import DataDir
+    from deploy.local.state import StackState
 
 
 def up(
@@ -27,6 +31,12 @@ def up(
     no_local_model: Annotated[
         bool, typer.Option("--no-local-model", help="Do not fetch or serve a model on this machine.")
     ] = False,
+    flower: Annotated[
+        bool, typer.Option("--flower", help="Run Flower, too: it shows operators jobs, workers and queues.")
+    ] = False,
+    flower_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Flower's port on 127.0.0.1; 0 picks a free one.")
+    ] = 5555,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background; return when everything is ready.")
     ] = False,
@@ -47,6 +57,8 @@ def up(
         workers=workers or os.cpu_count() or 1,
         concurrency=concurrency,
         local_model=not no_local_model,
+        flower=flower,
+        flower_port=flower_port,
     )
     with StartDisplay() as display:
         if detach:
@@ -89,8 +101,20 @@ def welcome(options: object, display: object, *, detached: bool) -> None:
         "           -H 'Content-Type: application/json' -d '{\"message\": \"Why is the sky blue?\"}'",
         f"  stop   {command('down', options.data) if detached else 'Ctrl-C'}",
     ]
+    if state and (told := flower_login(state, options.data)):
+        lines.insert(-1, f"  flower {told}")
     for line in lines:
         display.console.print(line, markup=False, soft_wrap=True)
+
+
+def flower_login(state: StackState, data: DataDir) -> str | None:
+    """Where Flower is, and how to log in; None where it does not run."""
+    for part in state.parts:
+        if part.name == "flower":
+            own = "$PARLEY_FLOWER_PASSWORD"
+            password = own if os.environ.get(own[1:]) else f"$(cat {data.flower_password})"
+            return f"{part.address}  log in as admin with the password {password}"
+    return None
 
 
 def down(data_dir: DataDirOption = None) -> None:
@@ -133,6 +157,8 @@ def status(
         table.add_row(part.name, health, str(part.pid or "-"), part.version or "-", part.address)
     console.print(f"{state.url}  ({'ready' if state.ready else 'starting'}, data in {state.data_dir})")
     console.print(table)
+    if told := flower_login(state, data):
+        console.print(f"Flower: {told}", markup=False, soft_wrap=True)
 
 
 def logs(

@@ -82,6 +82,11 @@ class DataDir:
         return self.root / "secret.key"
 
     @property
+    def flower_password(self) -> Path:
+        """The password of Flower."""
+        return self.root / "flower.password"
+
+    @property
     def admin_key(self) -> Path:
         """The first administrator's API key."""
         return self.root / "admin.key"

@@ -11,8 +11,8 @@ from deploy.local.errors import LocalStackError, PortTakenError
 _BACKLOG = 2048
 
 
-def listen(host: str, port: int, *, any_port: bool = False) -> socket.socket:
-    """A listening socket on the address; port 0 picks a free one.
+def listen(host: str, port: int, *, any_port: bool = False, option: str = "--port") -> socket.socket:
+    """A listening socket on the address; port 0 picks a free one. ``option`` is what chooses the port.
 
     Raises:
         PortTakenError: another program listens there, and ``any_port`` is not set.
@@ -28,12 +28,12 @@ def listen(host: str, port: int, *, any_port: bool = False) -> socket.socket:
             if any_port:
                 return listen(host, 0)
             raise PortTakenError(
-                f"Another program listens on {host}:{port}. Choose another port with --port "
+                f"Another program listens on {host}:{port}. Choose another port with {option} "
                 "(0 picks a free one)."
             ) from error
         raise LocalStackError(
             f"Cannot listen on {host}:{port}: {error.strerror}. "
-            "Choose another address with --host and --port."
+            f"Choose another address with --host and {option}."
         ) from error
 
 

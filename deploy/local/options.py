@@ -27,6 +27,8 @@ class StackOptions:
         workers: worker processes.
         concurrency: jobs that each of them runs at once.
         local_model: whether to serve a model here.
+        flower: whether to run Flower.
+        flower_port: its port on 127.0.0.1; 0 picks a free one.
     """
 
     data_dir: Path
@@ -36,6 +38,8 @@ class StackOptions:
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     concurrency: int = roles.CONCURRENCY
     local_model: bool = True
+    flower: bool = False
+    flower_port: int = roles.FLOWER_PORT
 
     @property
     def data(self) -> DataDir:

@@ -145,7 +145,7 @@ class ModelPart(Part):
 
     def ready(self) -> bool:
         """Whether the model is loaded."""
-        return _answers(self.address, "/health")
+        return answers(self.address, "/health")
 
 
 class GatewayPart(Part):
@@ -174,7 +174,7 @@ class GatewayPart(Part):
 
     def ready(self) -> bool:
         """Whether it answers."""
-        return _answers(self.address, "/health/live")
+        return answers(self.address, "/health/live")
 
 
 class WorkerPart(Part):
@@ -212,7 +212,7 @@ class WorkerPart(Part):
             return False
 
 
-def _answers(base: str, path: str) -> bool:
+def answers(base: str, path: str) -> bool:
     """Whether a GET of the path is answered with 200."""
     parts = urlsplit(base)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PROBE_TIMEOUT)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from deploy import roles
 from deploy.local import key_files
 from deploy.local.errors import WrongSettingError
+from deploy.local.flower import FlowerPart
 from deploy.local.listener import is_loopback, listen, reserve_port, url_of
 from deploy.local.options import StackOptions, external, without_password
 from deploy.local.parts import GatewayPart, ModelPart, Part, PostgresPart, ValkeyPart, WorkerPart
@@ -35,7 +36,7 @@ class Stack:
         environment: of every process that runs Parley's own code.
         servers: the embedded servers; each starts at once.
         model: the local model, or None.
-        services: gateway and workers; they start when servers and schema are there.
+        services: gateway, workers and Flower; they start when servers and schema are there.
         elsewhere: parts that somebody else provides.
         migrate: whether to bring the schema up to date first.
     """
@@ -56,7 +57,7 @@ class Stack:
         return [part for part in servers if part is not None] + self.services
 
     def close(self) -> None:
-        """Give up the sockets that are held for gateway and model."""
+        """Give up the sockets that are held for gateway, model and Flower."""
         for held in self._held:
             held.close()
 
@@ -136,6 +137,12 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
             WorkerPart(data, environment, number, options.concurrency)
             for number in range(1, options.workers + 1)
         ]
+        if options.flower:
+            # On this machine only, wherever the gateway listens: it shows what all users do.
+            watching = listen("127.0.0.1", options.flower_port, option="--flower-port")
+            on_failure.callback(watching.close)
+            held.append(watching)
+            services.append(FlowerPart(data, environment, watching, url_of(watching)))
         on_failure.pop_all()
     return Stack(url, environment, valkey, postgres, model, services, elsewhere, held)
 
