@@ -1,0 +1,96 @@
+"""Flower and Prometheus see the composed installation."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.containers.installation import Installation, patiently
+from tests.containers.turns import Turns
+
+
+def _flower(installation: Installation, path: str, password: str | None) -> Any:
+    request = urllib.request.Request(installation.url("TEST_FLOWER_PUBLISH") + path)
+    if password is not None:
+        word = base64.b64encode(f"admin:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {word}")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("password", [None, "", "wrong"])
+def test_flower_asks_for_the_password(installation: Installation, password: str | None) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _flower(installation, "/api/tasks", password)
+
+    assert refused.value.code == 401
+    refused.value.close()
+
+
+def test_flower_shows_workers_and_jobs(installation: Installation, turns: Turns) -> None:
+    password = installation.secret("flower_password")
+    workers = patiently(
+        lambda: _flower(installation, "/api/workers?refresh=1", password),
+        lambda workers: {name.split("@")[0] for name in workers} >= {"worker-chat", "worker-experiment"},
+    )
+    assert {one["stats"]["pool"]["max-concurrency"] for one in workers.values() if one.get("stats")} == {500}
+
+    turn = turns.ask(tokens=5)
+    turns.none_is_lost()
+
+    seen = patiently(
+        lambda: _flower(installation, "/api/tasks", password).get(turn["session_id"]),
+        lambda task: task is not None and task["state"] == "SUCCESS",
+    )
+    assert seen["name"] == "parley.chat"
+    assert "[[fake" not in json.dumps(_flower(installation, "/api/tasks", password)), "content was shown"
+
+
+def _ask(installation: Installation, query: str) -> list[dict[str, Any]]:
+    path = "/api/v1/query?" + urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(installation.url("TEST_PROMETHEUS_PUBLISH") + path, timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    return found
+
+
+def test_prometheus_reaches_every_process(installation: Installation) -> None:
+    """One target for each of our processes, by the name of its service, and each of them up."""
+    wanted = {"gateway", "worker-chat", "worker-experiment", "maintenance"}
+
+    def up() -> set[str]:
+        return {
+            next(one for one in (*wanted, "") if one in json.dumps(found["metric"]))
+            for found in _ask(installation, "up == 1")
+        }
+
+    patiently(up, lambda seen: seen >= wanted, seconds=90)
+    assert _ask(installation, "up == 0") == []
+
+
+def test_the_numbers_move(installation: Installation, turns: Turns) -> None:
+    query = "sum(parley_tokens_total)"
+
+    def total() -> float:
+        return float(next((one["value"][1] for one in _ask(installation, query)), "0"))
+
+    before = patiently(total, lambda _: True)
+    turns.ask(tokens=50)
+    turns.none_is_lost()
+    patiently(total, lambda now: now >= before + 50, seconds=90)
+    assert _ask(installation, "parley_redis_memory_bytes > 0")
+
+
+def test_the_rules_are_loaded(installation: Installation) -> None:
+    with urllib.request.urlopen(
+        installation.url("TEST_PROMETHEUS_PUBLISH") + "/api/v1/rules", timeout=30
+    ) as answer:
+        groups = json.load(answer)["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert rules
+    assert all(rule["health"] in ("ok", "unknown") for rule in rules), rules
