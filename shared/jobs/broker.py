@@ -43,6 +43,8 @@ def _redis(server: RedisServer, prefix: str) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": SILENCE,
         "global_keyprefix": prefix,
+        # A channel for each exchange, by its name.
+        "fanout_patterns": False,
     }
     if server.sentinels:
         options["master_name"] = server.master

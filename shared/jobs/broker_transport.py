@@ -41,6 +41,23 @@ class _KeptClient(_Base):
             self._kept = super()._create_client()  # type: ignore[no-untyped-call]
         return self._kept
 
+    def _subscribe(self) -> None:
+        """Listen to the channels of broadcasts: by their names, which an ACL can allow by what they begin
+        with; kombu asks for patterns, which it can allow one by one only.
+        """
+        names = [topic for queue in self.active_fanout_queues for topic in self._get_subscribe_topics(queue)]
+        if names:
+            client = self.subclient
+            if client.connection._sock is None:
+                client.connection.connect()
+            self._in_listen = client.connection
+            client.subscribe(*names)
+
+    def _unsubscribe_from(self, queue: str) -> None:
+        client = self.subclient
+        if client.connection and client.connection._sock:
+            client.unsubscribe(*self._get_subscribe_topics(queue))
+
 
 class KeptClientChannel(_KeptClient, Channel):
     """A channel to one Redis."""

@@ -302,13 +302,16 @@ async def running_system(
     proxied: bool = False,
     **settings: object,
 ) -> AsyncIterator[System]:
-    """A system on a migrated database and a Redis of the test; ``settings`` are Parley's."""
+    """A system on a migrated database and a Redis of the test; ``settings`` are Parley's.
+
+    ``redis_url`` is among them where the processes reach the Redis by another URL than the test does.
+    """
     async with contextlib.AsyncExitStack() as resources:
         model = resources.enter_context(start_model_server())
         stack = resources.enter_context(
             running_stack(
                 database_url=database_url,
-                redis_url=redis.url,
+                redis_url=str(settings.pop("redis_url", redis.url)),
                 workers=0,
                 gateways=0,
                 concurrency=200,

@@ -1,0 +1,126 @@
+"""RabbitMQ wakes the workers; jobs, events and leases stay where they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from kombu import Connection
+from kombu.entity import Queue
+
+from deploy.local.valkey import EmbeddedValkey
+from tests.chaos.system import running_system
+from tests.integration.external.servers.certificates import Authority
+from tests.integration.external.servers.rabbitmq import RabbitMq
+from tests.integration.external.work import a_day, stack_of, streamed
+
+
+@pytest.fixture
+def rabbitmq(directory: Path) -> Iterator[RabbitMq]:
+    """A broker of this test."""
+    made = RabbitMq(directory / "rabbitmq")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.end()
+
+
+async def test_a_restart_loses_no_turn(
+    postgres_url: str, own_valkey: EmbeddedValkey, rabbitmq: RabbitMq
+) -> None:
+    settings = {**rabbitmq.settings, "sweep_interval": 1.0}
+    async with running_system(
+        database_url=postgres_url,
+        redis=own_valkey,
+        workers=2,
+        gateways=1,
+        users=2,
+        **settings,  # type: ignore[arg-type]
+    ) as system:
+
+        async def harm() -> None:
+            await asyncio.sleep(2.0)
+            system.history.fault("SIGKILL rabbitmq")
+            await asyncio.to_thread(rabbitmq.kill)
+            await asyncio.to_thread(rabbitmq.start)
+            system.history.fault("start rabbitmq")
+
+        await system.under_load(harm(), seed=41, clients=12, duration=12.0, tokens=(10, 30))
+        system.require(not system.retried(), "no healthy turn is tried again")
+        # By wake-ups, not by a sweep: the workers have found their broker again.
+        users, http = system.users, httpx.AsyncClient()
+        await http.aclose()
+        async with users[0].http() as http:
+            for _ in range(3):
+                began = asyncio.get_running_loop().time()
+                await streamed(http, "[[fake tokens=2]]")
+                assert asyncio.get_running_loop().time() - began < 10.0
+
+
+async def test_every_kind_of_job_is_woken_by_its_own_queue(
+    postgres_url: str, redis_url: str, rabbitmq: RabbitMq
+) -> None:
+    # No sweep makes up for what is not sent.
+    settings = {**rabbitmq.settings, "sweep_interval": 3600.0}
+    with stack_of(database_url=postgres_url, redis_url=redis_url, **settings) as stack:
+        await a_day(stack)
+        assert "worker_disable_prefetch" not in stack.workers[0].log.read_text()
+        stack.workers[0].end()
+        # With nobody to take them they wait, each in the queue of its kind and in no other.
+        user = stack.user()
+        user.connect()
+        async with user.http() as http:
+            accepted = await http.post("/api/chat/send", json={"message": "hello", "async": True})
+            assert accepted.is_success, accepted.text
+        waiting = await asyncio.to_thread(_waiting, rabbitmq.url)
+        assert waiting == {"parley.chat": 1, "parley.experiment": 0, "parley.query": 0}
+
+
+async def test_a_busy_worker_keeps_one_wake_up_at_most(
+    postgres_url: str, redis_url: str, rabbitmq: RabbitMq
+) -> None:
+    settings = {**rabbitmq.settings, "sweep_interval": 3600.0, "concurrency": 2}
+    with stack_of(database_url=postgres_url, redis_url=redis_url, **settings) as stack:
+        user = stack.user()
+        user.connect()
+        async with user.http() as http, asyncio.TaskGroup() as group:
+            for _ in range(6):
+                group.create_task(_begun(http))
+            # Two run, one is taken and waits, three stay with the broker for whoever is idle.
+            await asyncio.to_thread(stack.model.wait, "requests", 2)
+            async with asyncio.timeout(20.0):
+                while (await asyncio.to_thread(_waiting, rabbitmq.url))["parley.chat"] != 3:
+                    await asyncio.sleep(0.05)
+            stack.start_worker()
+            await asyncio.to_thread(stack.model.wait, "requests", 4)
+
+
+async def test_everything_works_under_tls(
+    postgres_url: str, redis_url: str, directory: Path, authority: Authority
+) -> None:
+    broker = RabbitMq(directory / "rabbitmq", authority)
+    try:
+        broker.start()
+        with stack_of(database_url=postgres_url, redis_url=redis_url, **broker.settings) as stack:
+            await a_day(stack, experiment=False)
+            other = Authority(directory, "another-authority")
+            worker = stack.start_worker(wait=False, broker_tls_ca=other.certificate)
+            await asyncio.to_thread(worker.wait_logged, "certificate verify failed")
+    finally:
+        broker.end()
+
+
+async def _begun(http: httpx.AsyncClient) -> None:
+    """A turn of some seconds."""
+    await streamed(http, "[[fake tokens=40 tps=10]]")
+
+
+def _waiting(url: str) -> dict[str, int]:
+    with Connection(url) as connection:
+        names = [f"parley.{kind}" for kind in ("chat", "experiment", "query")]
+        channel = connection.default_channel
+        return {name: Queue(name)(channel).queue_declare(passive=True).message_count for name in names}
