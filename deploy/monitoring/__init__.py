@@ -1,0 +1,1 @@
+"""What watches Parley: Prometheus's configuration, alerts, Grafana's dashboard, and the list of metrics."""
