@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from deploy.validation import chart, compose, dockerfile, monitoring
+from deploy.validation import chart, compose, dashboards, dockerfile, monitoring
 from deploy.validation.outcome import Outcome, Status
 
 #: The checks by name, in the order in which they run.
@@ -15,6 +15,7 @@ CHECKS: dict[str, Callable[[], list[Outcome]]] = {
     "dockerfile": dockerfile.check,
     "chart": chart.check,
     "monitoring": monitoring.check,
+    "dashboards": dashboards.check,
 }
 
 

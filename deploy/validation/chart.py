@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from deploy.validation import manifests
+from deploy.validation import manifests, promql
 from deploy.validation.outcome import ROOT, Outcome, judged, missing
 from shared import __version__
 
@@ -55,6 +55,16 @@ def render(values: dict[str, Any], *, upgrade: bool = False) -> list[dict[str, A
     return [made for text in texts for made in yaml.load_all(text, Loader=_LOADER) if made]
 
 
+def queries(objects: list[dict[str, Any]]) -> list[str]:
+    """What KEDA asks Prometheus for."""
+    return [
+        trigger["metadata"]["query"]
+        for made in objects
+        if made["kind"] == "ScaledObject"
+        for trigger in made["spec"]["triggers"]
+    ]
+
+
 def value_files() -> list[Path]:
     """The values that the chart is checked with."""
     return sorted((CHART / "ci").glob("*.yaml"))
@@ -85,9 +95,13 @@ def check() -> list[Outcome]:
         name = f"{where} with ci/{path.name}"
         outcomes.append(judged(f"{name} (helm lint)", found + list(report["errors"])))
         try:
-            outcomes += manifests.check(name, render(values))
+            objects = render(values)
         except ChartError as error:
             outcomes.append(judged(f"{name} (helm template)", [str(error)]))
+            continue
+        outcomes += manifests.check(name, objects)
+        if asked := queries(objects):
+            outcomes.append(promql.check(f"{name}: KEDA's queries", asked))
     return outcomes
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+from deploy.validation import promql
 from deploy.validation.outcome import ROOT, Outcome, judged, missing, ran
 
 #: Where all of it lies.
 MONITORING = ROOT / "deploy/monitoring"
-_REMEDY = "install promtool (Debian: apt-get install prometheus)"
 
 
 def check() -> list[Outcome]:
     """Whether Prometheus takes its configuration and rules, and the rules do what their tests say."""
-    tool = shutil.which("promtool")
+    tool = promql.tool()
     config = MONITORING / "prometheus.yaml"
     rules = sorted((MONITORING / "rules").glob("*.yaml"))
     tests = sorted((MONITORING / "tests").glob("*.yaml"))
@@ -29,7 +28,7 @@ def check() -> list[Outcome]:
             outcomes.append(judged(f"{MONITORING.relative_to(ROOT)} ({name})", ["no such file"]))
             continue
         what = f"{', '.join(_shown(file) for file in files)} ({name})"
-        outcomes.append(ran(what, [tool, *arguments, *files]) if tool else missing(what, _REMEDY))
+        outcomes.append(ran(what, [tool, *arguments, *files]) if tool else missing(what, promql.REMEDY))
     return outcomes
 
 

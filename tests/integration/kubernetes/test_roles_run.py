@@ -28,7 +28,7 @@ if not chart.available():
 ADMIN_KEY = "the-key-of-the-operator-of-this-cluster"
 START_TIMEOUT = 60.0  # seconds
 #: Roles that go on until they are told to stop.
-SERVICES = ("gateway", "worker-chat", "worker-experiment", "maintenance")
+SERVICES = ("gateway", "worker-chat", "worker-experiment", "maintenance", "flower")
 
 
 @dataclass
@@ -134,8 +134,10 @@ def values(empty_database_url: str, redis_url: str) -> dict[str, Any]:
                 "redis_url": redis_url,
                 "secret_key": base64.urlsafe_b64encode(os.urandom(32)).decode(),
                 "admin_key": ADMIN_KEY,
+                "flower_password": "a-password-of-flower",
             }
         },
+        "flower": {"enabled": True},
     }
 
 
@@ -145,9 +147,7 @@ def test_every_role_runs_with_what_its_pod_has(values: dict[str, Any], tmp_path:
     assert migration.exit_status(60) == 0, migration.log.read_text()
     with start_model_server() as model, running(rendered, SERVICES, tmp_path) as pods:
         for pod in pods.values():
-            pod.wait(
-                lambda pod=pod: pod.probe("startup") and pod.probe("readiness") and pod.probe("liveness")
-            )
+            pod.wait(pod.well)
         with httpx.Client(
             base_url=f"http://127.0.0.1:{pods['gateway'].ports['http']}",
             headers={"Authorization": f"Bearer {ADMIN_KEY}"},
@@ -158,9 +158,14 @@ def test_every_role_runs_with_what_its_pod_has(values: dict[str, Any], tmp_path:
             assert http.post("/api/connections", json=connection).status_code == 201
             answer = http.post("/api/chat/send", json={"message": "hello"})
             assert answer.status_code == 200, answer.text
+        told: dict[str, str] = {}
         for component in ("gateway", "worker-chat", "worker-experiment", "maintenance"):
             url = f"http://127.0.0.1:{pods[component].ports['metrics']}/metrics"
-            assert "parley_process" in httpx.get(url, timeout=5).text
+            told[component] = httpx.get(url, timeout=5).text
+        # What KEDA asks for is there before the first job has waited.
+        for kind in ("chat", "experiment", "query"):
+            assert f'parley_queue_oldest_seconds{{kind="{kind}"}}' in told["maintenance"]
+        assert 'parley_jobs_running{kind="chat"}' in told["worker-chat"]
         for pod in pods.values():
             pod.child.send(signal.SIGTERM)
         for component, pod in pods.items():

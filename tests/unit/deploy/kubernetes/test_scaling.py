@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
-from deploy.validation import chart
+import yaml
+
+from deploy.validation import chart, dashboards, monitoring
 from shared.metrics import cluster, jobs, registry
 from tests.unit.deploy.kubernetes.rendered import Rendered
 
@@ -92,3 +95,31 @@ def test_pods_are_spread_over_nodes_and_zones(rendered: Rendered) -> None:
         assert set(spread) == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
         for one in spread.values():
             assert one["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_rules_and_dashboard_are_those_of_the_monitoring_folder(production: dict[str, Any]) -> None:
+    rendered = Rendered(chart.render(production))
+    (rules,) = rendered.of("PrometheusRule")
+    assert rules["spec"] == yaml.safe_load((monitoring.MONITORING / "rules/parley.rules.yaml").read_text())
+    dashboard = rendered.named("ConfigMap", "demo-parley-dashboard")
+    assert json.loads(dashboard["data"]["parley.json"]) == json.loads(
+        (dashboards.FOLDER / "parley.json").read_text()
+    )
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_the_operator_finds_every_process_by_the_name_that_the_alerts_have(
+    production: dict[str, Any],
+) -> None:
+    rendered = Rendered(chart.render(production))
+    (monitor,) = rendered.of("PodMonitor")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    selected = {
+        name
+        for name, pod in rendered.pods().items()
+        if monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        and "metrics" in {port["name"] for port in pod["spec"]["containers"][0].get("ports", [])}
+    }
+    assert selected == {"gateway", "worker-chat", "worker-experiment", "maintenance"}
+    job = {pod["metadata"]["labels"][monitor["spec"]["jobLabel"]] for pod in rendered.pods().values()}
+    assert job == {"parley"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from deploy.validation import chart
 from tests.unit.deploy.kubernetes.rendered import Rendered
@@ -80,3 +83,15 @@ def test_two_releases_of_a_namespace_share_no_name(least: dict[str, Any]) -> Non
     second = Rendered(chart.render(least))
     names = [{(made["kind"], made["metadata"]["name"]) for made in one.objects} for one in (first, second)]
     assert not names[0] & names[1]
+
+
+def test_a_package_of_the_chart_makes_the_same(production: dict[str, Any], tmp_path: Path) -> None:
+    import helm_python
+
+    archive = helm_python.package(str(chart.CHART), destination=str(tmp_path))
+    with helm_python.Chart.load(archive) as packaged:
+        files = packaged.render(production, name=chart.RELEASE, namespace=chart.NAMESPACE)
+    made = [one for name, text in files.items() if name.endswith(".yaml") for one in yaml.safe_load_all(text)]
+    objects = [one for one in made if one]
+    assert sorted(map(str, objects)) == sorted(map(str, chart.render(production)))
+    assert next(one for one in objects if one["kind"] == "PrometheusRule")["spec"]["groups"]

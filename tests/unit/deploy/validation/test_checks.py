@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.validation import __main__ as program
-from deploy.validation import compose, dockerfile, monitoring, outcome
+from deploy.validation import compose, dashboards, dockerfile, monitoring, outcome, promql
 from deploy.validation.outcome import Outcome, Status
 
 needs_compose = pytest.mark.skipif(compose.binary() is None, reason="pip install 'parley[validate]'")
@@ -90,4 +90,54 @@ def test_the_exit_status_says_whether_something_is_wrong(
 def test_an_unknown_check_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         program.main(["charts"])
-    assert "no check is called charts; there are compose, dockerfile, chart" in capsys.readouterr().err
+    assert (
+        "no check is called charts; there are compose, dockerfile, chart, monitoring, dashboards"
+        in capsys.readouterr().err
+    )
+
+
+needs_promtool = pytest.mark.skipif(promql.tool() is None, reason=promql.REMEDY)
+
+
+@needs_promtool
+def test_rules_configuration_and_dashboards_are_in_order() -> None:
+    outcomes = monitoring.check() + dashboards.check()
+    assert {found.status for found in outcomes} == {Status.PASSED}, outcomes
+
+
+@needs_promtool
+@pytest.mark.parametrize("query", ["sum(rate(x[5m])", "rate(x)", "x{a=b}", "max by kind (x)"])
+def test_a_query_that_prometheus_does_not_take_is_found(query: str) -> None:
+    assert promql.check("a dashboard", ["up", query]).status is Status.FAILED
+
+
+@needs_promtool
+def test_what_grafana_fills_in_is_no_fault() -> None:
+    queries = ["rate(x[$__rate_interval])", 'x{kind=~"$kind"}', 'x{kind=~"${kind:regex}"}']
+    assert promql.check("a dashboard", queries).status is Status.PASSED
+
+
+def panel(number: int, **changes: object) -> dict[str, object]:
+    place = {"x": 0, "y": number, "w": 12, "h": 1}
+    made = {"id": number, "type": "stat", "title": f"p{number}", "gridPos": place, "datasource": {"uid": "x"}}
+    return {**made, "targets": [{"expr": "up"}], **changes}
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ({"id": 1}, "its id 1 is missing or another panel's"),
+        ({"id": None}, "its id None is missing"),
+        ({"gridPos": {"x": 6, "y": 1, "w": 6, "h": 1}}, "covers panel 'p1'"),
+        ({"gridPos": {"x": 20, "y": 2, "w": 6, "h": 1}}, "does not fit into 24 columns"),
+        ({"gridPos": {}}, "has no place"),
+        ({"targets": []}, "has no query"),
+        ({"targets": [{"expr": ""}]}, "has no query"),
+        ({"datasource": None}, "has no data source"),
+    ],
+)
+def test_a_panel_that_would_show_nothing_is_found(second: dict[str, object], told: str) -> None:
+    whole = {"uid": "u", "title": "t", "schemaVersion": 39, "panels": [panel(1), panel(2)]}
+    assert list(dashboards.faults(whole)) == []
+    whole["panels"] = [panel(1), panel(2, **second)]
+    assert told in "\n".join(dashboards.faults(whole))
