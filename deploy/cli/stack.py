@@ -37,6 +37,15 @@ def up(
     flower_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Flower's port on 127.0.0.1; 0 picks a free one.")
     ] = 5555,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Tell metrics: the gateway on this port of 127.0.0.1, each worker on one behind it.",
+            show_default=False,
+        ),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background; return when everything is ready.")
     ] = False,
@@ -59,6 +68,7 @@ def up(
         local_model=not no_local_model,
         flower=flower,
         flower_port=flower_port,
+        metrics_port=metrics_port,
     )
     with StartDisplay() as display:
         if detach:
@@ -103,6 +113,9 @@ def welcome(options: object, display: object, *, detached: bool) -> None:
     ]
     if state and (told := flower_login(state, options.data)):
         lines.insert(-1, f"  flower {told}")
+    if options.metrics_port:
+        ports = ", ".join(str(options.metrics_port + number) for number in range(options.workers + 1))
+        lines.insert(-1, f"  watch  http://127.0.0.1:{options.metrics_port}/metrics (ports {ports})")
     for line in lines:
         display.console.print(line, markup=False, soft_wrap=True)
 

@@ -29,6 +29,7 @@ class StackOptions:
         local_model: whether to serve a model here.
         flower: whether to run Flower.
         flower_port: its port on 127.0.0.1; 0 picks a free one.
+        metrics_port: of 127.0.0.1, where the gateway tells its metrics; each worker has one behind it.
     """
 
     data_dir: Path
@@ -40,6 +41,7 @@ class StackOptions:
     local_model: bool = True
     flower: bool = False
     flower_port: int = roles.FLOWER_PORT
+    metrics_port: int | None = None
 
     @property
     def data(self) -> DataDir:

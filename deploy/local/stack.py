@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from deploy import roles
-from deploy.local import key_files
+from deploy.local import key_files, metrics_ports
 from deploy.local.errors import WrongSettingError
 from deploy.local.flower import FlowerPart
 from deploy.local.listener import is_loopback, listen, reserve_port, url_of
@@ -76,6 +76,7 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
     data = options.data
     settings = _checked_settings()
     given = settings_files.expanded(Settings, given)
+    metrics_ports.refuse_one_for_all(given)
     environment = dict(given)
     with ExitStack() as on_failure:
         listener = listen(options.host, options.port, any_port=options.any_port)
@@ -132,10 +133,11 @@ def build(options: StackOptions, given: Mapping[str, str]) -> Stack:
                 "PARLEY_LOCAL_MODEL_NAME": model.alias,
             }
 
-        services: list[Part] = [GatewayPart(data, environment, listener, url)]
+        told, *told_by_workers = metrics_ports.addresses(options.metrics_port, options.workers)
+        services: list[Part] = [GatewayPart(data, metrics_ports.listening(environment, told), listener, url)]
         services += [
-            WorkerPart(data, environment, number, options.concurrency)
-            for number in range(1, options.workers + 1)
+            WorkerPart(data, metrics_ports.listening(environment, told), number, options.concurrency)
+            for number, told in enumerate(told_by_workers, 1)
         ]
         if options.flower:
             # On this machine only, wherever the gateway listens: it shows what all users do.

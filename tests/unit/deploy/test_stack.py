@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from deploy.local.errors import LocalStackError, PortTakenError, WrongSettingError
 from deploy.local.options import StackOptions
 from deploy.local.stack import build
 
@@ -60,3 +62,70 @@ def test_a_server_that_a_file_names_is_somebody_elses(
         assert not [part for part in stack.elsewhere if "secret" in part.address]
     finally:
         stack.close()
+
+
+def test_each_process_tells_its_metrics_on_a_port_of_its_own(tmp_path: Path) -> None:
+    first = free_ports(3)
+    options = StackOptions(
+        data_dir=tmp_path, port=0, workers=2, local_model=False, metrics_port=first, flower=False
+    )
+    options.data.root.mkdir(exist_ok=True)
+    stack = build(options, ELSEWHERE)
+    try:
+        told = {part.name: part._environment.get("PARLEY_METRICS_LISTEN") for part in stack.services}  # type: ignore[attr-defined]
+        assert told == {
+            "gateway": f"127.0.0.1:{first}",
+            "worker-1": f"127.0.0.1:{first + 1}",
+            "worker-2": f"127.0.0.1:{first + 2}",
+        }
+    finally:
+        stack.close()
+
+
+def test_without_a_port_nobody_listens(tmp_path: Path) -> None:
+    options = StackOptions(data_dir=tmp_path, port=0, workers=1, local_model=False)
+    options.data.root.mkdir(exist_ok=True)
+    stack = build(options, ELSEWHERE)
+    try:
+        for part in stack.services:
+            assert "PARLEY_METRICS_LISTEN" not in part._environment  # type: ignore[attr-defined]
+    finally:
+        stack.close()
+
+
+def test_one_address_for_all_processes_is_refused_with_the_option_that_is_meant(tmp_path: Path) -> None:
+    options = StackOptions(data_dir=tmp_path, port=0, workers=1, local_model=False)
+    with pytest.raises(
+        WrongSettingError, match=r"PARLEY_METRICS_LISTEN=127\.0\.0\.1:9464 .*--metrics-port PORT"
+    ):
+        build(options, {**ELSEWHERE, "PARLEY_METRICS_LISTEN": "127.0.0.1:9464"})
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
+    first = free_ports(2)
+    options = StackOptions(data_dir=tmp_path, port=0, workers=1, local_model=False, metrics_port=first)
+    options.data.root.mkdir(exist_ok=True)
+    with (
+        socket.create_server(("127.0.0.1", first + 1)),
+        pytest.raises(PortTakenError, match=f"{first + 1}.*--metrics-port"),
+    ):
+        build(options, ELSEWHERE)
+
+
+def test_so_many_ports_must_be_there(tmp_path: Path) -> None:
+    options = StackOptions(data_dir=tmp_path, port=0, workers=10, local_model=False, metrics_port=65530)
+    options.data.root.mkdir(exist_ok=True)
+    with pytest.raises(LocalStackError, match="--metrics-port 65530 leaves no ports for 10 workers"):
+        build(options, ELSEWHERE)
+
+
+def free_ports(many: int) -> int:
+    """The first of so many ports in a row that nobody has at the moment."""
+    for first in range(20_000, 30_000, many):
+        try:
+            for port in range(first, first + many):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return first
+    raise AssertionError("there are no free ports")
