@@ -11,8 +11,13 @@ import importlib.util
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
+from redis.exceptions import RedisError
+
+from shared.jobs.watched import Watched
+from shared.redis_client import connect
 from shared.settings import Settings, SettingsError, read_settings
 
 #: Who logs in.
@@ -23,6 +28,8 @@ SHORTEST_PASSWORD = 8
 MOST_TASKS = 10_000
 #: Seconds after which a worker that went away is shown no more.
 FORGET_WORKERS = 3600
+#: Pause between two notes that somebody watches, in seconds.
+MARK_EVERY = 10.0
 COLUMNS = "uuid,name,state,kwargs,received,started,runtime,result,worker"
 
 
@@ -94,12 +101,23 @@ def application(settings: Settings) -> Any:
     return flower
 
 
-def serve(flower: Any, listening: list[socket.socket]) -> None:
+def serve(flower: Any, listening: list[socket.socket], settings: Settings) -> None:
     """Answer on the sockets until SIGTERM or SIGINT."""
     from tornado.httpserver import HTTPServer
+    from tornado.ioloop import PeriodicCallback
 
     server = HTTPServer(flower)
     server.add_sockets(listening)
+    watched = Watched(connect(settings.redis, settings.redis_timeout, max_connections=1), settings.namespace)
+
+    async def mark() -> None:
+        # The next time will do.
+        with suppress(RedisError, OSError):
+            await watched.mark()
+
+    # Flower asks the workers that it finds; those that start later find this.
+    flower.io_loop.add_callback(mark)
+    PeriodicCallback(mark, MARK_EVERY * 1000).start()
 
     def stop(*_: object) -> None:
         flower.io_loop.add_callback_from_signal(flower.stop)
@@ -127,7 +145,8 @@ def main(arguments: list[str] | None = None) -> int:
             listening[0].setblocking(False)
         else:
             listening = bind_sockets(chosen.port, chosen.host)
-        flower = application(read_settings())
+        settings = read_settings()
+        flower = application(settings)
     except (FlowerError, SettingsError) as error:
         print(f"parley flower: {error}", file=sys.stderr)
         return 1
@@ -136,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"parley flower: cannot listen on {chosen.host}:{chosen.port}: {error.strerror}", file=sys.stderr
         )
         return 1
-    serve(flower, listening)
+    serve(flower, listening, settings)
     return 0
 
 

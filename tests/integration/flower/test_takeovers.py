@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.local.valkey import EmbeddedValkey
-from tests.integration.flower.watching import Watcher, ask, listened_to, running_flower
+from tests.integration.flower.watching import Watcher, ask, running_flower
 from tests.support.servers import running_redis
 from tests.support.stack import Process, Stack, StackUser, running_stack
 
@@ -28,9 +28,8 @@ class Crew:
     user: StackUser
 
     def hire(self, **settings: object) -> Process:
-        """One more worker. The first hears that it is watched, the others find it noted."""
-        worker = self.stack.start_worker(**settings)
-        return listened_to(worker) if worker is self.stack.workers[0] else worker
+        """One more worker, which finds it noted that it is watched."""
+        return self.stack.start_worker(**settings)
 
     def started(self, message: str) -> tuple[str, Process, dict[str, Any]]:
         """A turn that runs, the worker that runs it, and how it is shown."""
@@ -115,6 +114,21 @@ def test_a_turn_that_is_cancelled_when_its_worker_is_gone(crew: Crew) -> None:
     shown = crew.watched.until_shown(session, "REVOKED")
     assert shown["revoked"] > shown["started"]
     assert shown["runtime"] is None
+
+
+def test_queues_are_shown_as_long_as_they_are(crew: Crew) -> None:
+    sessions = [ask(crew.user, "hello") for _ in range(3)]
+    queues = crew.watched.http.get("/api/queues/length").raise_for_status().json()["active_queues"]
+    assert {queue["name"]: queue["messages"] for queue in queues} == {
+        "crew.chat": 3,
+        "crew.experiment": 0,
+        "crew.query": 0,
+    }
+    crew.hire()
+    for session in sessions:
+        shown = crew.watched.until_shown(session, "SUCCESS")
+        # It waited for a worker to be started.
+        assert shown["started"] - shown["received"] > 0.5
 
 
 def test_events_go_on_after_the_broker_was_away(module_postgres_url: str, own_valkey: EmbeddedValkey) -> None:

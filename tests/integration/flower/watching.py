@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,22 +88,30 @@ def ask(user: StackUser, message: str, **fields: Any) -> str:
 
 
 @contextlib.contextmanager
-def running_flower(stack: Stack) -> Iterator[Watcher]:
-    """Flower on the broker of ``stack``, after its workers have heard that it listens."""
+def running_flower(
+    stack: Stack, *, password: str = PASSWORD, settings: Mapping[str, str] | None = None
+) -> Iterator[Watcher]:
+    """Flower on the broker of ``stack``, after its workers have heard that it listens.
+
+    Args:
+        stack: whose workers are watched.
+        password: what is logged in with.
+        settings: variables that tell Flower its password, when that is not to be one of its own.
+    """
     listening = listener.listen("127.0.0.1", 0)
     log = stack.directory / "flower.log"
     with log.open("wb") as output:
         child = Child.spawn(
             roles.flower(descriptor=listening.fileno()).command(),
             name="flower",
-            env={**stack.environment, "PARLEY_FLOWER_PASSWORD": PASSWORD},
+            env={**stack.environment, **(settings or {"PARLEY_FLOWER_PASSWORD": password})},
             output=output,
             cwd=stack.directory,
             pass_fds=[listening.fileno()],
         )
     try:
         with httpx.Client(
-            base_url=listener.url_of(listening), auth=("admin", PASSWORD), timeout=_PATIENCE
+            base_url=listener.url_of(listening), auth=("admin", password), timeout=_PATIENCE
         ) as http:
             watcher = Watcher(http, log)
             assert http.get("/healthcheck").text == "OK", log.read_text()
