@@ -45,7 +45,7 @@ class _KeptClient(_Base):
         """Listen to the channels of broadcasts: by their names, which an ACL can allow by what they begin
         with; kombu asks for patterns, which it can allow one by one only.
         """
-        names = [topic for queue in self.active_fanout_queues for topic in self._get_subscribe_topics(queue)]
+        names = [topic for queue in self.active_fanout_queues for topic in self._topics(queue)]
         if names:
             client = self.subclient
             if client.connection._sock is None:
@@ -56,7 +56,10 @@ class _KeptClient(_Base):
     def _unsubscribe_from(self, queue: str) -> None:
         client = self.subclient
         if client.connection and client.connection._sock:
-            client.unsubscribe(*self._get_subscribe_topics(queue))
+            client.unsubscribe(*self._topics(queue))
+
+    def _topics(self, queue: str) -> list[str]:
+        return list(self._get_subscribe_topics(queue))  # type: ignore[no-untyped-call]
 
 
 class KeptClientChannel(_KeptClient, Channel):

@@ -24,7 +24,7 @@ def encrypted(directory: Path, authority: Authority) -> Iterator[EncryptedPostgr
     """A PostgreSQL that takes logins under TLS only, with an empty database ``parley``."""
     made = EncryptedPostgres(directory, authority)
     try:
-        made.program.start()
+        made.start()
         with psycopg.connect(made.url("postgres"), autocommit=True) as connection:
             connection.execute("CREATE DATABASE parley")
         yield made

@@ -15,7 +15,8 @@ from shared.redis_server import RedisServer
 from shared.settings import Settings
 from tests.chaos.system import System, running_system
 from tests.integration.external.servers.certificates import Authority
-from tests.integration.external.servers.redis_servers import PASSWORD, WatchedRedis, until
+from tests.integration.external.servers.program import until
+from tests.integration.external.servers.redis_servers import PASSWORD, WatchedRedis
 from tests.integration.external.work import a_day, stack_of
 
 

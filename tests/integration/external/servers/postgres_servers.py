@@ -7,11 +7,13 @@ import shutil
 import signal
 from pathlib import Path
 
+import psycopg
+
 from deploy.local.account import Account, postgres_account
 from deploy.local.postgres import PORT, SUPERUSER, EmbeddedPostgres
 from deploy.local.process import run_command
 from tests.integration.external.servers.certificates import Authority
-from tests.integration.external.servers.program import Program, free_port, require_program
+from tests.integration.external.servers.program import Program, free_port, require_program, until
 
 PASSWORD = "of-the-tests"
 
@@ -73,6 +75,18 @@ class EncryptedPostgres:
             "encrypted-postgres", command, port, directory, account=account, ends_by=signal.SIGINT
         )
 
+    def start(self) -> None:
+        """Start it and wait until it takes logins."""
+        self.program.start()
+        until(self._takes_logins, 30.0, "the encrypted PostgreSQL takes logins")
+
+    def _takes_logins(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def url(self, database: str, *, host: str = "localhost", ca: Path | None = None) -> str:
         """A URL as its operator would write it."""
         trusted = ca or self.authority.certificate
@@ -109,6 +123,7 @@ class PgBouncer:
                     "unix_socket_dir =",
                     "auth_type = plain",
                     f"auth_file = {users}",
+                    f"admin_users = {SUPERUSER}",
                     "pool_mode = transaction",
                     f"default_pool_size = {pool_size}",
                     "max_client_conn = 200",

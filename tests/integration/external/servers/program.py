@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -116,3 +116,12 @@ class Program:
         """End of ``pause``."""
         if self.child is not None:
             self.child.send_group(signal.SIGCONT)
+
+
+def until(holds: Callable[[], bool], timeout: float, what: str) -> None:
+    """Wait until something holds that no event tells."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not in {timeout:.0f} s: {what}")
+        time.sleep(0.05)

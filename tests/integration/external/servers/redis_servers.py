@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +9,7 @@ from urllib.parse import quote
 import redis
 
 from tests.integration.external.servers.certificates import Authority
-from tests.integration.external.servers.program import Program, free_port, require_program
+from tests.integration.external.servers.program import Program, free_port, require_program, until
 
 PASSWORD = "of/the+tests?"
 MASTER = "the-master"
@@ -189,12 +187,3 @@ class WatchedRedis:
             options = {"ssl": True, "ssl_ca_certs": str(self._authority.certificate)}
         with redis.Redis(port=sentinel.port, decode_responses=True, socket_timeout=2.0, **options) as client:
             return client.execute_command(f"SENTINEL {command[0]}", *command[1:])
-
-
-def until(holds: Callable[[], bool], timeout: float, what: str) -> None:
-    """Wait until something holds that no event tells."""
-    deadline = time.monotonic() + timeout
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not in {timeout:.0f} s: {what}")
-        time.sleep(0.05)
