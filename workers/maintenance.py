@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvloop
 
-from shared import garbage
+from shared import garbage, tracing
 from shared.database.engine import create_engine
 from shared.jobs.cancellation import Canceller
 from shared.jobs.closing import Closer
@@ -107,12 +107,15 @@ def main() -> int:
         print(f"parley maintenance: {error}", file=sys.stderr)
         return 2
     configure_logging(settings, service="maintenance")
+    tracing.start(settings, "maintenance")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(maintain(settings))
         except ListenError as error:
             print(f"parley maintenance: {error}", file=sys.stderr)
             return 2
+        finally:
+            tracing.stop()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ Attributes hold ids, kinds, models, counts and stages; never what somebody said,
 """
 
 from shared.tracing.export import start, stop
-from shared.tracing.span import NOTHING, Span, Value, current, on, span
+from shared.tracing.spans import NOTHING, Span, Value, current, on, span
 from shared.tracing.traceparent import TraceParent
 
 __all__ = ["NOTHING", "Span", "TraceParent", "Value", "current", "on", "span", "start", "stop"]

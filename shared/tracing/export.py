@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import shared
 from shared.settings import Settings
-from shared.tracing.span import Kind, Value, on, use
+from shared.tracing.spans import Kind, Value, on, use
 from shared.tracing.traceparent import TraceParent
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def start(settings: Settings, service: str) -> None:
         return
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     for name in ("exporter.otlp.proto.http.trace_exporter", "sdk._shared_internal"):
-        logging.getLogger(f"opentelemetry.{name}").addFilter(_NowAndThen())
+        logging.getLogger(f"opentelemetry.{name}").addFilter(_QUIET)
     use(Exporting(settings, service))
 
 
@@ -171,6 +171,9 @@ class _NowAndThen(logging.Filter):
             return False
         self._next = now + 60.0
         return True
+
+
+_QUIET = _NowAndThen()
 
 
 def _empty() -> Any:

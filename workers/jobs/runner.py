@@ -323,7 +323,10 @@ class JobRunner:
         """Let another worker take the job; that is no failure of it."""
         await self._tasks.given_up(job, "handed over")
         released = await self._store.make_claimable(job.id, job.attempt, Outcome.DRAINED, counts=False)
-        if released is not None:
+        if released is None:
+            # Whoever took it away tells of this attempt.
+            tracing.current().discard()
+        else:
             await self._wakeups.send(released.kind, released.id)
 
     async def _give_up(self, job: Job, error: BaseException) -> None:
@@ -334,11 +337,14 @@ class JobRunner:
             "message": f"Attempt {job.attempt} broke: {type(error).__name__}.",
         }
         await self._tasks.given_up(job, failure["code"])
+        released = None
         with suppress(SQLAlchemyError, OSError):
             # With Postgres away the lease runs out, and the reaper does the same.
             released = await self._store.make_claimable(job.id, job.attempt, Outcome.BROKEN, failure=failure)
             if released is not None:
                 await self._wakeups.send(released.kind, released.id)
+        if released is None:
+            tracing.current().discard()
 
     async def _drain(self) -> None:
         with suppress(TimeoutError):

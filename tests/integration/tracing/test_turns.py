@@ -11,6 +11,7 @@ import pytest
 from tests.integration.chat.talk import Talk
 from tests.integration.tracing.tree import Node, Trace, trace, traceparent
 from tests.support.collector import Collector, Seen
+from tests.support.stack import Stack
 
 SEND = "POST /api/chat/send"
 STREAM = "POST /api/chat/stream"
@@ -259,3 +260,15 @@ def _below_accept(found: Trace, kind: str = "chat") -> list[Any]:
     (request,) = found.roots
     (accept,) = [node for node in request.below if node.span.name == f"accept {kind}"]
     return [node.shape for node in accept.below]
+
+
+async def test_a_turn_of_a_gateway_that_does_not_trace_has_a_trace_of_its_own(
+    talk: Talk, collector: Collector, traced_stack: Stack
+) -> None:
+    traced_stack.start_gateway(tracing="off")
+    async with talk.user.http(gateway=1) as http:
+        answer = await http.post("/api/chat/send", json={"message": "Hello."})
+    assert answer.is_success, answer.text
+    trace_id = answer.json()["session_id"].replace("-", "")
+    found = await trace(collector, f"00-{trace_id}--", "attempt chat")
+    assert found.shapes == ["queue chat", {"attempt chat": [{"stage 3": ["provider call"]}]}]
