@@ -34,8 +34,8 @@ def available() -> bool:
     return _helm() is not None
 
 
-def render(values: dict[str, Any], *, upgrade: bool = False) -> list[dict[str, Any]]:
-    """The objects that an installation or an upgrade with ``values`` makes, hooks among them.
+def render(values: dict[str, Any], *, release: str = RELEASE, upgrade: bool = False) -> list[dict[str, Any]]:
+    """The objects that an installation or an upgrade of a release makes with ``values``, hooks among them.
 
     Raises:
         ChartError: the values are refused.
@@ -47,7 +47,7 @@ def render(values: dict[str, Any], *, upgrade: bool = False) -> list[dict[str, A
         try:
             chart.validate_schema(values)
             files = chart.render(
-                values, name=RELEASE, namespace=NAMESPACE, is_install=not upgrade, is_upgrade=upgrade
+                values, name=release, namespace=NAMESPACE, is_install=not upgrade, is_upgrade=upgrade
             )
         except helm.HelmError as error:
             raise ChartError(str(error)) from error

@@ -1,8 +1,9 @@
-{{/* What everything is called, and by which labels it is found. */}}
+{{/* What everything is called, and by which labels it is found. With a group of workers behind it, a name still fits
+     into a label: 63 characters. */}}
 
 {{- define "parley.fullname" -}}
 {{- $name := .Values.fullnameOverride | default (contains "parley" .Release.Name | ternary .Release.Name (printf "%s-parley" .Release.Name)) -}}
-{{- $name | trunc 40 | trimSuffix "-" -}}
+{{- $name | trunc 32 | trimSuffix "-" -}}
 {{- end }}
 
 {{/* Labels that never change: what selectors look for. Takes (list $ component). */}}

@@ -50,6 +50,9 @@
 {{- if and .Values.keda.enabled (not .Values.keda.prometheus.serverAddress) -}}
 {{- fail "keda.prometheus.serverAddress is missing: KEDA asks Prometheus for the age of the queues" -}}
 {{- end -}}
+{{- if and .Values.gateway.ingress.enabled (not .Values.gateway.ingress.hosts) -}}
+{{- fail "gateway.ingress.hosts is empty: name the hosts that the Ingress answers to" -}}
+{{- end -}}
 {{- $served := list -}}
 {{- range $group, $worker := .Values.workers -}}
 {{- if $worker -}}

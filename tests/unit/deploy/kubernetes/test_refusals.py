@@ -30,6 +30,7 @@ def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         ({"flower": {"enabled": True}}, "flower_password is missing"),
         ({"keda": {"enabled": True}}, "keda.prometheus.serverAddress is missing"),
         ({"workers": {"experiment": None}}, "no group takes jobs of the kind experiment"),
+        ({"gateway": {"ingress": {"enabled": True}}}, "gateway.ingress.hosts is empty"),
         ({"settings": {"drain_grce": 3}}, "drain_grce"),
         ({"settings": {"drain_grace": -1}}, "drain_grace"),
         ({"settings": {"drain_grace": "30"}}, "drain_grace"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from deploy.validation import chart
+from deploy.validation import chart, manifests
 from tests.unit.deploy.kubernetes.rendered import Rendered
 
 #: Functions of templates that give something else each time, or ask the cluster.
@@ -24,6 +24,16 @@ MAKING_UP = (
     "now",
     "lookup",
 )
+
+
+#: A group of workers.
+GROUP = {
+    "kinds": ["chat"],
+    "replicas": 1,
+    "concurrency": 10,
+    "resources": {},
+    "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetQueueAge": 1},
+}
 
 
 def test_an_upgrade_with_the_same_values_changes_nothing(values: dict[str, Any]) -> None:
@@ -83,6 +93,15 @@ def test_two_releases_of_a_namespace_share_no_name(least: dict[str, Any]) -> Non
     second = Rendered(chart.render(least))
     names = [{(made["kind"], made["metadata"]["name"]) for made in one.objects} for one in (first, second)]
     assert not names[0] & names[1]
+
+
+def test_long_names_are_cut_so_that_every_name_is_one(production: dict[str, Any]) -> None:
+    group = "a-group-with-a-long-na"  # as long as the chart takes
+    production["workers"] = {group: GROUP}
+    objects = chart.render(production, release="r" * 53)  # as long as Helm takes
+    assert f"worker-{group}" in Rendered(objects).pods()
+    assert max(len(made["metadata"]["name"]) for made in objects) <= 63
+    assert [fault for made in objects for fault in manifests.faults_of(made)] == []
 
 
 def test_a_package_of_the_chart_makes_the_same(production: dict[str, Any], tmp_path: Path) -> None:
