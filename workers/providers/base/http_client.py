@@ -249,7 +249,7 @@ class ProviderHttpClient:
                 call.method,
                 call.target.url + call.path,
                 content=call.body,
-                headers={**call.headers, "accept-encoding": "identity"},
+                headers={**self._trace(), **call.headers, "accept-encoding": "identity"},
                 timeout=httpx.Timeout(None, connect=connect, pool=connect),
             )
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
