@@ -35,6 +35,10 @@ fix:
 bench *args:
     .venv/bin/python -m tests.benchmarks {{args}}
 
+# Write .env.example from the settings.
+env-example:
+    scripts/env-example
+
 # Write the documentation of plugin functions from the functions.
 plugin-docs:
     scripts/plugin-docs

@@ -13,9 +13,11 @@ import pytest
 
 from deploy import roles
 from shared.jobs.states import JobKind, Phase, Status
+from shared.jobs.sweep import Sweep
 from shared.jobs.wakeups import key_prefix, queue_name
 from shared.settings import Settings
 from tests.integration.jobs.house import House
+from workers.maintenance import BROKEN, maintain
 
 #: Generous: a busy machine is no failure.
 PATIENCE = 60.0  # seconds
@@ -162,6 +164,17 @@ async def test_it_outlives_servers_that_are_away(maintenance: Maintenance, tmp_p
     assert process.poll() is None
     process.terminate()
     assert await asyncio.to_thread(process.wait, 15) == 0
+
+
+async def test_it_ends_when_a_part_of_it_breaks_so_that_it_is_started_anew(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def break_down(_: Sweep) -> None:
+        raise RuntimeError("what nobody thought of")
+
+    monkeypatch.setattr(Sweep, "run", break_down)
+    assert await maintain(settings) == BROKEN
+    assert "a service of the maintenance ended" in caplog.text
 
 
 async def test_a_wrong_setting_is_told_in_one_line(maintenance: Maintenance, tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ def test_taking_the_comment_signs_away_changes_nothing(
 
 
 def test_what_the_compose_file_asks_for_is_there_with_its_default(told: dict[str, str]) -> None:
-    for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE):
+    asked = re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE)
+    assert len(set(asked)) == len(dict(asked)), "one name has two defaults"
+    for name, default in asked:
         assert name in told, name
         if not name.startswith("PARLEY_") or name in environment.COMPOSE:
             assert told[name] == default
