@@ -12,8 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.broker_url import check_broker
-from shared.redis_server import RedisServer, parse_addresses
 from shared.listen_address import split_address
+from shared.redis_server import RedisServer, parse_addresses
 from shared.security.addresses import Allowed
 from shared.settings_files import FileSettings, SettingsFileError
 from shared.tls import TlsFiles
@@ -179,15 +179,14 @@ class Settings(BaseSettings):
     #: Bytes that the embedded Valkey may hold; default: a quarter of the machine's memory.
     valkey_maxmemory: int | None = Field(None, ge=16 * 1024 * 1024)
 
-    # Logs -------------------------------------------------------------------------------------------
     # Operators --------------------------------------------------------------------------------------
     #: Address (``host:port``) on which each process answers ``/metrics``, ``/health/live`` and
     #: ``/health/ready`` without a key; unset: none. It belongs on a network that only operators reach.
     metrics_listen: str | None = None
 
     # Traces -----------------------------------------------------------------------------------------
-    #: Whether what turns and experiments do is traced: ``otlp`` sends spans to a collector and needs the extra
-    #: ``parley[tracing]``. Gateways, workers and the maintenance need the same.
+    #: Whether what turns and experiments do is traced: ``otlp`` sends spans to a collector and needs the
+    #: extra ``parley[tracing]``. Gateways, workers and the maintenance need the same.
     tracing: Literal["off", "otlp"] = "off"
     #: The collector: ``http://collector:4318``. Default: what ``OTEL_EXPORTER_OTLP_ENDPOINT`` and the like
     #: say, which also bring headers and certificates; else ``http://localhost:4318``.
@@ -195,7 +194,10 @@ class Settings(BaseSettings):
     #: Whether providers are told the trace, in the header ``traceparent`` of each call.
     tracing_providers: bool = False
 
+    # Logs -------------------------------------------------------------------------------------------
+    #: What is logged at least.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    #: One JSON object a line, or lines for people.
     log_format: Literal["json", "console"] = "json"
 
     @classmethod
@@ -209,6 +211,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then variables, then the files that variables name."""
         return init_settings, env_settings, FileSettings(settings_cls)
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            split_address(value)
+        return value
 
     @property
     def redis(self) -> RedisServer:
@@ -252,28 +261,11 @@ class Settings(BaseSettings):
         check_broker(self.broker_url, self.broker_tls)
         return self
 
-    @field_validator("metrics_listen")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None:
-            split_address(value)
-        return value
-
     @field_validator("outbound_allow", "redis_sentinels", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
-    @field_validator("outbound_allow")
-    @classmethod
-    def _are_destinations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            Allowed.parse(entry)
-        return value
-
-
-def read_settings() -> Settings:
-    """The settings of the environment.
     @field_validator("tracing")
     @classmethod
     def _can_trace(cls, value: str) -> str:
@@ -291,6 +283,16 @@ def read_settings() -> Settings:
             raise ValueError("must be the address of an OTLP/HTTP collector, such as http://collector:4318")
         return value
 
+    @field_validator("outbound_allow")
+    @classmethod
+    def _are_destinations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            Allowed.parse(entry)
+        return value
+
+
+def read_settings() -> Settings:
+    """The settings of the environment.
 
     Raises:
         SettingsError: one of them is not valid.
@@ -309,6 +311,13 @@ def read_settings() -> Settings:
         raise SettingsError(f"A setting in the environment is not valid. {error}.") from None
 
 
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process, read once.
@@ -317,10 +326,3 @@ def get_settings() -> Settings:
         SettingsError: one of them is not valid.
     """
     return read_settings()
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
