@@ -76,8 +76,6 @@ class Closer:
         taken = await self._store.take(job, self._worker)
         if taken is None:
             return None
-        if job.phase is Phase.HELD:
-            await spans.lost(self._store.engine, job, job.attempt)
         with spans.closing(taken):
             return await self.end(taken, Status.CANCELLED)
 

@@ -93,7 +93,9 @@ class JobRunner:
             return "nothing to do"
         if self.draining:
             # It was claimed while the worker was told to stop.
-            await self._hand_over(job)
+            with spans.attempt(job) as span:
+                await self._hand_over(job)
+                spans.ended(span, "handed over")
             return f"{job.lease} handed over"
         if (waited := job.waited) is not None:
             WAIT.labels(kind).observe(waited)
