@@ -30,6 +30,7 @@ async def test_a_queued_turn_is_ended_at_once(house: House) -> None:
     assert (await house.entries(job.id))[-1].id == cancelled.final_event_id
     assert await house.attempts(job.id) == {1: Outcome.CANCELLED}
     assert 0 < await house.redis.ttl(house.log.stream(job.id)) <= house.settings.event_retention
+    assert house.wakeups.reported == [(job.kind, job.id)]
 
 
 async def test_a_waiting_turn_is_ended_at_once(house: House) -> None:
@@ -41,6 +42,7 @@ async def test_a_waiting_turn_is_ended_at_once(house: House) -> None:
     assert await house.types(job.id) == ["session_start", "cancelled"]
     assert (await house.entries(job.id))[-1].id == cancelled.final_event_id
     assert (await house.job(first.id)).phase is Phase.HELD
+    assert house.wakeups.reported == [(job.kind, job.id)]
 
 
 async def test_who_holds_it_is_told_by_flag_and_by_message(house: House) -> None:
@@ -54,6 +56,8 @@ async def test_who_holds_it_is_told_by_flag_and_by_message(house: House) -> None
     assert (cancelled.phase, cancelled.shown_status) == (Phase.HELD, "cancelling")
     assert (await pubsub.get_message(timeout=5))["data"] == job.lease.encode()
     assert (await house.leases.renew([job.lease])).flagged == [job.lease]
+    # Its holder ends it, and tells so itself.
+    assert house.wakeups.reported == []
     await pubsub.aclose()
 
 
