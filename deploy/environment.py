@@ -31,7 +31,8 @@ _INTRODUCTION = """\
 #
 # Every setting of Parley with its default. Copy this file to .env and take the # away from what is to differ.
 # docker compose reads .env by itself; for anything else: set -a; . ./.env; set +a
-# What may be secret can stand in a file that PARLEY_…_FILE names; docker-compose.yml does so.
+# What may be secret can stand in a file that PARLEY_…_FILE names. docker-compose.yml names the files of
+# deploy/docker/secrets: addresses, keys and passwords that it knows belong there, and not here.
 """
 
 #: What docker-compose.yml asks for besides settings: the default stands there.
