@@ -7,18 +7,28 @@ import re
 from tests.containers.installation import Installation
 
 #: So many at least: fewer would mean that they were not found.
-AT_LEAST = 500
+AT_LEAST = 1000
 
 
 def test_the_escape_suite_passes_in_the_container_of_the_worker(installation: Installation) -> None:
     """Same account, limits, read-only root and profile as worker-chat: only image and command differ."""
     done = installation.compose("run", "--rm", "-T", "--no-deps", "escape", check=False, timeout=600)
 
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed is not None, done.stdout[-2000:]
-    assert int(passed[1]) >= AT_LEAST, done.stdout[-2000:]
-    print(done.stdout[-1500:])
+    said = done.stdout[-12000:] + done.stderr[-2000:]
+    assert done.returncode == 0, said
+    # Not every engine tells how a container ended that is removed at once.
+    summary = said_last(done.stdout)
+    assert re.search(r"\d+ (failed|errors?)", summary) is None, said
+    passed = re.search(r"(\d+) passed", summary)
+    assert passed is not None, said
+    assert int(passed[1]) >= AT_LEAST, said
+    print(summary)
+
+
+def said_last(output: str) -> str:
+    """The last line of pytest's: how many passed."""
+    lines = [line for line in output.splitlines() if re.search(r"\b(passed|failed|error)", line)]
+    return lines[-1] if lines else ""
 
 
 def test_it_is_the_container_of_the_worker(installation: Installation) -> None:
