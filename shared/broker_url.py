@@ -12,8 +12,9 @@ _ENCRYPTED = ("amqps", "rediss")
 
 
 def scheme_of(url: str) -> str:
-    """What the URL of a broker begins with."""
-    return url.partition("://")[0]
+    """What the URL of a broker begins with; empty when it is no URL."""
+    scheme, separator, _ = url.partition("://")
+    return scheme if separator else ""
 
 
 def is_amqp(url: str) -> bool:
@@ -34,8 +35,9 @@ def check_broker(url: str | None, tls: TlsFiles) -> None:
         return
     scheme = scheme_of(url)
     if scheme not in (*AMQP, *_REDIS):
+        # Not what it begins with: that may be a password.
         raise ValueError(
-            f"PARLEY_BROKER_URL begins with {scheme!r}; it takes amqp://, amqps://, redis://, rediss:// or unix://"
+            "PARLEY_BROKER_URL takes a URL that begins with amqp://, amqps://, redis://, rediss:// or unix://"
         )
     if tls and scheme not in _ENCRYPTED:
         raise ValueError(

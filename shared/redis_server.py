@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ SENTINEL_PORT = 26379
 
 Address = tuple[str, int]
 
+_HOST = re.compile(r"[\w.:%-]+")
+
 
 def parse_address(text: str, default_port: int) -> Address:
     """``host``, ``host:port`` or ``[address]:port``.
@@ -23,12 +26,12 @@ def parse_address(text: str, default_port: int) -> Address:
     """
     try:
         parts = urlsplit(f"//{text}")
-        port = parts.port or default_port
+        host, port = parts.hostname or "", parts.port or default_port
     except ValueError:
-        parts, port = urlsplit(""), 0
-    if not parts.hostname or parts.netloc != text or parts.username is not None:
+        host, port = "", 0
+    if not _HOST.fullmatch(host) or parts.netloc != text or parts.username is not None:
         raise ValueError(f"{text!r} is no address: write host or host:port")
-    return parts.hostname, port
+    return host, port
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,10 @@ class RedisServer:
         Raises:
             ValueError: something does not.
         """
-        scheme = self.url.split("://", 1)[0]
-        if scheme not in ("redis", "rediss", "unix"):
-            raise ValueError(
-                f"PARLEY_REDIS_URL begins with {scheme}://; it takes redis://, rediss:// or unix://"
-            )
+        scheme, separator, _ = self.url.partition("://")
+        if not separator or scheme not in ("redis", "rediss", "unix"):
+            # Not what it begins with: that may be a password.
+            raise ValueError("PARLEY_REDIS_URL takes a URL that begins with redis://, rediss:// or unix://")
         self.tls.check("PARLEY_REDIS_TLS")
         if self.tls and not self.encrypted:
             raise ValueError(

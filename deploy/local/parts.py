@@ -232,11 +232,10 @@ def _celery_control(environment: Mapping[str, str]) -> Any:
     from shared.jobs.wakeups import configure
     from shared.settings import Settings
 
-    settings = Settings(
-        redis_url=environment["PARLEY_REDIS_URL"],
-        broker_url=environment.get("PARLEY_BROKER_URL"),
-        namespace=environment.get("PARLEY_NAMESPACE", roles.NAMESPACE),
-    )
+    # What a server of one's own takes beyond its URL belongs to it: files of certificates, Sentinels.
+    names = [name for name in Settings.model_fields if name.startswith(("redis_", "broker_", "namespace"))]
+    told: dict[str, Any] = {name: environment.get(f"PARLEY_{name.upper()}") for name in names}
+    settings = Settings(**{name: value for name, value in told.items() if value is not None})
     app = Celery("parley-supervisor", set_as_current=False)
     configure(app, settings)
     return app.control

@@ -14,19 +14,22 @@ from kombu.entity import Queue
 from deploy.local.valkey import EmbeddedValkey
 from tests.chaos.system import running_system
 from tests.integration.external.servers.certificates import Authority
+from tests.integration.external.servers.program import until
 from tests.integration.external.servers.rabbitmq import RabbitMq
 from tests.integration.external.work import a_day, stack_of, streamed
+from tests.support.servers import server_directory
 
 
-@pytest.fixture
-def rabbitmq(directory: Path) -> Iterator[RabbitMq]:
-    """A broker of this test."""
-    made = RabbitMq(directory / "rabbitmq")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.end()
+@pytest.fixture(scope="module")
+def rabbitmq() -> Iterator[RabbitMq]:
+    """A broker; it takes seconds to start, so each test has queues of its own on the same one."""
+    with server_directory() as directory:
+        made = RabbitMq(directory / "rabbitmq")
+        try:
+            made.start()
+            yield made
+        finally:
+            made.end()
 
 
 async def test_a_restart_loses_no_turn(
@@ -66,16 +69,17 @@ async def test_every_kind_of_job_is_woken_by_its_own_queue(
         user = stack.user()
         user.connect()
         async with user.http() as http:
-            accepted = await http.post("/api/chat/send", json={"message": "hello", "async": True})
-            assert accepted.is_success, accepted.text
-        waiting = await asyncio.to_thread(_waiting, rabbitmq.url)
-        assert waiting == {"parley.chat": 1, "parley.experiment": 0, "parley.query": 0}
+            accepted = await http.post(
+                "/api/chat/send", json={"message": "hello"}, headers={"Prefer": "respond-async"}
+            )
+            assert accepted.status_code == 202, accepted.text
+        await _until_waiting(rabbitmq, "parley", chat=1, experiment=0, query=0)
 
 
 async def test_a_busy_worker_keeps_one_wake_up_at_most(
     postgres_url: str, redis_url: str, rabbitmq: RabbitMq
 ) -> None:
-    settings = {**rabbitmq.settings, "sweep_interval": 3600.0, "concurrency": 2}
+    settings = {**rabbitmq.settings, "sweep_interval": 3600.0, "concurrency": 2, "namespace": "busy"}
     with stack_of(database_url=postgres_url, redis_url=redis_url, **settings) as stack:
         user = stack.user()
         user.connect()
@@ -84,9 +88,7 @@ async def test_a_busy_worker_keeps_one_wake_up_at_most(
                 group.create_task(_begun(http))
             # Two run, one is taken and waits, three stay with the broker for whoever is idle.
             await asyncio.to_thread(stack.model.wait, "requests", 2)
-            async with asyncio.timeout(20.0):
-                while (await asyncio.to_thread(_waiting, rabbitmq.url))["parley.chat"] != 3:
-                    await asyncio.sleep(0.05)
+            await _until_waiting(rabbitmq, "busy", chat=3)
             stack.start_worker()
             await asyncio.to_thread(stack.model.wait, "requests", 4)
 
@@ -111,8 +113,15 @@ async def _begun(http: httpx.AsyncClient) -> None:
     await streamed(http, "[[fake tokens=40 tps=10]]")
 
 
-def _waiting(url: str) -> dict[str, int]:
-    with Connection(url) as connection:
-        names = [f"parley.{kind}" for kind in ("chat", "experiment", "query")]
-        channel = connection.default_channel
-        return {name: Queue(name)(channel).queue_declare(passive=True).message_count for name in names}
+async def _until_waiting(rabbitmq: RabbitMq, namespace: str, **kinds: int) -> None:
+    """Wait until so many wake-ups of each kind wait in the broker."""
+
+    def told() -> dict[str, int]:
+        with Connection(rabbitmq.url) as connection:
+            channel = connection.default_channel
+            return {
+                kind: Queue(f"{namespace}.{kind}")(channel).queue_declare(passive=True).message_count
+                for kind in kinds
+            }
+
+    await asyncio.to_thread(until, lambda: told() == kinds, 20.0, f"{kinds} wait")
