@@ -43,7 +43,8 @@ class Exposition:
         _, families = await asyncio.gather(self._readiness.look(), self._of_cluster())
         self._observe()
         encode, media_type = choose_encoder(accept)
-        return encode(_Together(families)), media_type
+        # Writing the page of a gateway takes 10 ms and more, for which no stream is to stand still.
+        return await asyncio.to_thread(encode, _Together(families)), media_type
 
     async def _of_cluster(self) -> Sequence[Metric]:
         return () if self._cluster is None else await self._cluster.families()

@@ -18,7 +18,7 @@ SECONDS = Histogram(
     "parley_http_request_seconds",
     "Time from a request's head to the head of its answer.",
     ["route", "method"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=REGISTRY,
 )
 #: Streams of events that clients read now.

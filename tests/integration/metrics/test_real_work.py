@@ -137,6 +137,11 @@ async def test_jobs_that_wait_are_seen_by_kind_and_age(watched: Watched, talk: T
             )
 
         await until(seen)
+        before = (await scrape(watched.gateway)).value("parley_jobs_decided_total", status="cancelled")
+        await talk.cancel(await talk.begin("[[fake tokens=1]]"))
+        # Nobody ran it: the gateway itself decided it.
+        after = (await scrape(watched.gateway)).value("parley_jobs_decided_total", status="cancelled")
+        assert after == before + 1
     finally:
         watched.stack.workers[0].send(signal.SIGCONT)
     await talk.ended(session)
