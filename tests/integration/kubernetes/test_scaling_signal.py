@@ -134,10 +134,10 @@ def test_waiting_jobs_ask_for_workers_and_running_ones_keep_them(
             connection = {"name": "fake", "provider": "openai", "settings": settings}
             made = http.post("/api/connections", json=connection)
             assert made.status_code == 201
-            # A turn whose client has gone, while no worker is there: it waits, and there is none to take it.
-            message = {"message": "[[fake tokens=60 tps=4]]"}
-            with http.stream("POST", "/api/chat/stream", json=message) as stream:
-                assert stream.status_code == 200
+            # No worker is there: the turn waits. Later it is one whose model says nothing.
+            message = {"message": "[[fake fault=silent]]"}
+            turn = http.post("/api/chat/send", json=message, headers={"Prefer": "respond-async"})
+            assert turn.status_code == 202, turn.text
             scaler.wait("queue-age", lambda wanted: wanted >= 3)
 
             worker = start(rendered, "worker-chat", tmp_path, metrics=metrics["worker"])
@@ -145,7 +145,8 @@ def test_waiting_jobs_ask_for_workers_and_running_ones_keep_them(
                 scaler.wait("queue-age", lambda wanted: wanted == 0)
                 # One job in a process of one slot, of which seven tenths are to be taken: one process.
                 scaler.wait("running", lambda wanted: wanted == 1)
-                model.wait("ended", timeout=TIMEOUT)
+                cancelled = http.post(f"/api/chat/cancel/{turn.json()['session_id']}")
+                assert cancelled.status_code == 200, cancelled.text
                 scaler.wait("running", lambda wanted: wanted == 0)
             finally:
                 worker.child.end(timeout=15.0)
