@@ -309,6 +309,21 @@ def test_servers_of_somebody_else_are_used_and_not_started(
     assert call(parley, "/api/users/me")["name"] == "admin"
 
 
+def test_servers_and_keys_may_be_named_by_files(
+    parley: ParleyCommand, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    secrets = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "ADMIN_KEY": "an-operators-own-key-2"}
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        parley.environment[f"PARLEY_{name}_FILE"] = str(tmp_path / name)
+    started = parley.run(*UP, "--no-local-model", "--detach")
+    assert f"$(cat {tmp_path}/ADMIN_KEY)" in started.stdout + started.stderr
+    parts = {part["name"]: part for part in parley.status()["parts"]}
+    assert parts["postgres"]["health"] == parts["valkey"]["health"] == "external"
+    assert "admin" in parley.run("users", "list").stdout
+    assert not parley.data.admin_key.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="root lends Postgres an account, which must reach its data")
 def test_root_is_told_when_the_data_is_out_of_the_accounts_reach(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o700)
