@@ -56,7 +56,10 @@ def environment_of(service: dict[str, Any]) -> dict[str, str]:
 
 def test_these_services_there_are(services: dict[str, Any]) -> None:
     assert set(services) == {*OWN, *SERVERS, *PROFILES}
-    assert {name for name, service in services.items() if "profiles" in service} == set(PROFILES)
+    profiles = {name: service["profiles"] for name, service in services.items() if "profiles" in service}
+    assert set(profiles) == set(PROFILES)
+    assert all(name in named for name, named in profiles.items())
+    assert "grafana" in profiles["prometheus"]
 
 
 @pytest.mark.parametrize("namespace", ["parley", "blue"])
@@ -228,6 +231,30 @@ def test_mounted_files_are_there_and_cannot_be_written(services: dict[str, Any])
                 assert (ROOT / source).exists(), (name, mount)
             else:
                 assert source in volumes
+
+
+def test_what_is_mounted_is_where_it_is_looked_for(services: dict[str, Any]) -> None:
+    targets = {
+        name: [mount.split(":")[1] for mount in services[name]["volumes"]]
+        for name in ("prometheus", "grafana")
+    }
+    monitoring = ROOT / "deploy/monitoring"
+    scraping = yaml.safe_load((monitoring / "prometheus.yaml").read_text())
+    config = Path("/etc/prometheus/prometheus.yaml")
+    assert f"--config.file={config}" in services["prometheus"]["command"]
+    assert {str(config), *(str((config.parent / one).parent) for one in scraping["rule_files"])} <= set(
+        targets["prometheus"]
+    )
+    scraped = {
+        name
+        for job in scraping["scrape_configs"]
+        for dns in job.get("dns_sd_configs", ())
+        for name in dns["names"]
+    }
+    assert scraped == {name for name in OWN if "PARLEY_METRICS_LISTEN" in environment_of(services[name])}
+    for file in (monitoring / "grafana/provisioning/dashboards").iterdir():
+        for provider in yaml.safe_load(file.read_text())["providers"]:
+            assert provider["options"]["path"] in targets["grafana"]
 
 
 def test_redis_drops_nothing_and_keeps_a_log() -> None:
