@@ -1,0 +1,112 @@
+"""Flower on every broker that Parley takes: TLS with an ACL user, Sentinels, RabbitMQ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.external.servers.certificates import Authority
+from tests.integration.external.servers.rabbitmq import RabbitMq
+from tests.integration.external.servers.redis_servers import RedisProgram, WatchedRedis
+from tests.integration.external.test_redis_tls import _PASSWORD, documented_user
+from tests.integration.flower.watching import Watcher, ask, running_flower
+from tests.support.servers import server_directory
+from tests.support.stack import Stack, running_stack
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory that accounts of servers can pass through, removed at the end."""
+    with server_directory() as root:
+        yield root
+
+
+@pytest.fixture
+def authority(directory: Path) -> Authority:
+    """A certificate authority."""
+    return Authority(directory)
+
+
+def follow_turns(stack: Stack, watched: Watcher) -> None:
+    """A turn that is answered, and one that is cancelled."""
+    user = stack.user()
+    user.connect()
+    answered = ask(user, "hello")
+    watched.until_shown(answered, "SUCCESS")
+    cancelled = ask(user, "[[fake tokens=400 tps=20]]")
+    watched.until_shown(cancelled, "STARTED")
+    user.post(f"/api/chat/cancel/{cancelled}")
+    watched.until_shown(cancelled, "REVOKED")
+    workers = watched.until(watched.workers, lambda shown: any("stats" in one for one in shown.values()))
+    assert {worker["stats"]["pool"]["max-concurrency"] for worker in workers.values()} == {stack.concurrency}
+
+
+def wait_in_line(stack: Stack, watched: Watcher) -> None:
+    """Turns that nobody takes are shown as the length of their queue."""
+    user = stack.user()
+    user.connect()
+    stack.workers[0].end()
+    for _ in range(2):
+        ask(user, "hello")
+    queues = watched.http.get("/api/queues/length").raise_for_status().json()["active_queues"]
+    assert {queue["name"]: queue["messages"] for queue in queues} == {
+        "parley.chat": 2,
+        "parley.experiment": 0,
+        "parley.query": 0,
+    }
+
+
+def test_redis_under_tls_as_the_documented_user(
+    postgres_url: str, directory: Path, authority: Authority
+) -> None:
+    server = RedisProgram(
+        directory / "redis", authority=authority, acl=(documented_user("parley"),), ask_clients=True
+    )
+    server.start()
+    try:
+        with (
+            running_stack(
+                database_url=postgres_url,
+                redis_url=f"rediss://parley:{_PASSWORD}@localhost:{server.port}/0",
+                redis_tls_ca=authority.certificate,
+                redis_tls_cert=authority.client.certificate,
+                redis_tls_key=authority.client.key,
+            ) as stack,
+            running_flower(stack) as watched,
+        ):
+            follow_turns(stack, watched)
+            wait_in_line(stack, watched)
+            assert "NOPERM" not in watched.log.read_text()
+        with server.client() as redis:
+            assert redis.execute_command("ACL LOG") == []
+    finally:
+        server.kill()
+
+
+def test_sentinels(postgres_url: str, directory: Path) -> None:
+    redis = WatchedRedis(directory)
+    try:
+        redis.start_all()
+        with (
+            running_stack(database_url=postgres_url, **redis.settings) as stack,
+            running_flower(stack) as watched,
+        ):
+            follow_turns(stack, watched)
+            wait_in_line(stack, watched)
+    finally:
+        redis.kill_all()
+
+
+def test_rabbitmq(postgres_url: str, redis_url: str, directory: Path) -> None:
+    broker = RabbitMq(directory / "rabbitmq")
+    try:
+        broker.start()
+        with (
+            running_stack(database_url=postgres_url, redis_url=redis_url, **broker.settings) as stack,
+            running_flower(stack) as watched,
+        ):
+            follow_turns(stack, watched)
+    finally:
+        broker.end()
