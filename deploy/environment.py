@@ -47,7 +47,7 @@ COMPOSE = {
     "WORKER_STOP_GRACE": "How long a worker may take to stop: some 20 s more than PARLEY_DRAIN_GRACE.",
     "REDIS_MAXMEMORY": "Memory that Redis may fill.",
     "REDIS_MEMORY": "Memory of its container: about twice as much.",
-    "POSTGRES_CPUS": "Cores of Postgres.",
+    "POSTGRES_CPUS": "Cores of Postgres; at most all there are.",
     "POSTGRES_MEMORY": "Its memory.",
     "OLLAMA_MEMORY": "Memory of Ollama.",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces go, if PARLEY_TRACING says so.",

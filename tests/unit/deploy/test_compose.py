@@ -283,7 +283,8 @@ def compose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
     if binary is None or not binary.exists():
         pytest.skip("compose's own binary is not installed: pip install 'parley[validate]'")
     return subprocess.run(
-        [binary, *arguments],
+        # What somebody set for an installation of theirs is not judged here.
+        [binary, "--env-file", os.devnull, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
