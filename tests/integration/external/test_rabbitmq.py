@@ -21,15 +21,22 @@ from tests.support.servers import server_directory
 
 
 @pytest.fixture(scope="module")
-def rabbitmq() -> Iterator[RabbitMq]:
+def broker() -> Iterator[RabbitMq]:
     """A broker; it takes seconds to start, so each test has queues of its own on the same one."""
     with server_directory() as directory:
         made = RabbitMq(directory / "rabbitmq")
         try:
-            made.start()
             yield made
         finally:
             made.end()
+
+
+@pytest.fixture
+def rabbitmq(broker: RabbitMq) -> RabbitMq:
+    """The broker, running: one that a test started again ended with the thread that did so."""
+    if not broker.running():
+        broker.start()
+    return broker
 
 
 async def test_a_restart_loses_no_turn(

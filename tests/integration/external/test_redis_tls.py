@@ -6,17 +6,23 @@ import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+from celery import Celery
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
+from shared.jobs.wakeups import configure
 from shared.redis_client import connect
 from shared.redis_server import RedisServer
+from shared.settings import Settings
 from shared.tls import TlsFiles
 from tests.integration.external.servers.certificates import Authority
 from tests.integration.external.servers.program import free_port
-from tests.integration.external.servers.redis_servers import RedisProgram
+from tests.integration.external.servers.redis_servers import PASSWORD, RedisProgram
 from tests.integration.external.work import a_day, stack_of
 
 #: The user that the documentation tells operators to make.
@@ -59,6 +65,7 @@ async def test_everything_works_with_exactly_the_documented_user(
         stack.start_gateway(metrics_listen=metrics)
         page = await asyncio.to_thread(httpx.get, f"http://{metrics}/metrics")
         assert "parley_redis_memory_bytes" in page.text
+        assert await asyncio.to_thread(_pings, settings) == 1
         stack.workers[0].end()
         stack.start_worker()
         await a_day(stack, experiment=False)
@@ -69,7 +76,39 @@ async def test_everything_works_with_exactly_the_documented_user(
     assert denied == [], "the guide's user may not do something that Parley does"
     assert foreign == [], "every key begins with the namespace"
     assert "NOPERM" not in logs
+    assert "Fatal error" not in logs
     assert _PASSWORD not in logs
+
+
+def _pings(settings: dict[str, Any]) -> int:
+    """How many workers answer a broadcast, as Flower sends it."""
+    app = Celery("parley-test", set_as_current=False)
+    configure(app, Settings(**settings))
+    try:
+        return len(app.control.ping(timeout=5.0, limit=1))
+    finally:
+        app.close()
+
+
+async def test_the_documented_user_may_do_nothing_else(server: RedisProgram, authority: Authority) -> None:
+    url = server.url.replace(f"://:{quote(PASSWORD, safe='')}@", f"://parley:{_PASSWORD}@")
+    client = connect(RedisServer(url, files(authority)), 2.0)
+    assert await client.set("parley:mine", "1")
+    for forbidden in (
+        ("GET", "other:theirs"),
+        ("SET", "other:theirs", "1"),
+        ("PUBLISH", "other:channel", "1"),
+        ("KEYS", "*"),
+        ("CONFIG", "GET", "*"),
+        ("ACL", "LIST"),
+        ("FLUSHALL",),
+        ("MONITOR",),
+        ("REPLICAOF", "NO", "ONE"),
+        ("EVAL", "return redis.call('GET', 'other:theirs')", "0"),
+    ):
+        with pytest.raises(ResponseError, match="permission"):
+            await client.execute_command(*forbidden)
+    await client.aclose()
 
 
 def files(authority: Authority, *, client: bool = True) -> TlsFiles:

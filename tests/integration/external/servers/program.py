@@ -75,7 +75,8 @@ class Program:
         self.child: Child | None = None
 
     def start(self, timeout: float = 40.0) -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it takes connections; what is left of an earlier start goes away."""
+        self.kill()
         with self.log.open("ab") as output:
             self.child = Child.spawn(
                 self.command, name=self.name, env=self._env, output=output, account=self._account

@@ -83,28 +83,19 @@ class RabbitMq:
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
-        if self._mapper.child is None:
+        if not self._mapper.ready():
             self._mapper.start()
         self._broker.start(timeout=90.0)
 
-    def stop(self) -> None:
-        """Stop it in order."""
-        self._broker.stop()
+    def running(self) -> bool:
+        """Whether it takes connections now."""
+        return self._broker.ready()
 
     def kill(self) -> None:
         """SIGKILL."""
         self._broker.kill()
 
-    def pause(self) -> None:
-        """SIGSTOP."""
-        self._broker.pause()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._broker.resume()
-
     def end(self) -> None:
         """End it and its port mapper."""
-        self._broker.resume()
         self._broker.kill()
         self._mapper.kill()
