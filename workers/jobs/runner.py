@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
@@ -117,7 +116,7 @@ class JobRunner:
             hit("attempts")
             tracing.current().fail(EXHAUSTED["code"])
             if (ended := await self._closer.end(job, Status.FAILED, EXHAUSTED)) is not None:
-                self._tasks.ended(ended, time.time())
+                self._tasks.report(ended)
             return "failed"
         attempt = RunningAttempt(
             job,

@@ -71,7 +71,7 @@ class JobTasks:
             await self._events.sent()
 
     def report(self, job: Job) -> None:
-        """How a job stands that was ended without being run."""
+        """How ``job`` ended, if it did so without being run."""
         if not self._listening or job.phase is not Phase.ENDED:
             return
         if job.started_at is None:
