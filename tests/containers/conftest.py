@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.api import Api
-from tests.containers.installation import Installation
+from tests.containers.installation import Installation, User
 from tests.containers.turns import Turns
 
 #: Seconds that a test may take: services are stopped within their grace periods, and come up again.
@@ -36,12 +35,12 @@ def installation() -> Installation:
 
 
 @pytest.fixture
-def user(installation: Installation) -> Api:
+def user(installation: Installation) -> User:
     """A user who has the fake model."""
     return installation.user(f"user-{next(_NUMBERS)}-{uuid.uuid4().hex[:8]}")
 
 
 @pytest.fixture
-def turns(user: Api) -> Turns:
+def turns(user: User) -> Turns:
     """Turns of that user."""
     return Turns(user)

@@ -28,6 +28,14 @@ UP = 240
 _TIMEOUT = 900.0  # seconds
 
 
+class User(Api):
+    """Somebody with an API key, which can be given to other clients."""
+
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__(url, key)
+        self.key = key
+
+
 class ComposeError(AssertionError):
     """Compose failed; the message is what it said."""
 
@@ -185,11 +193,15 @@ class Installation:
         """The published gateway, as its administrator."""
         return Api(self.url("GATEWAY_PUBLISH"), self.secret("admin_key"))
 
-    def user(self, name: str) -> Api:
+    def began(self, service: str) -> str:
+        """When the first process of a service's container started, as its kernel counts."""
+        return self.exec(service, "cat", "/proc/1/stat").rsplit(")", 1)[1].split()[19]
+
+    def user(self, name: str) -> User:
         """A new user of the published gateway, whose connection is the fake model."""
         made = self.admin.call("POST", "/api/users", {"name": name})
         key = self.admin.call("POST", f"/api/users/{made['id']}/keys", {})["key"]
-        user = Api(self.url("GATEWAY_PUBLISH"), key)
+        user = User(self.url("GATEWAY_PUBLISH"), key)
         settings = {"base_url": "http://fake-model:8080/v1", "api_key": "sk-of-the-fake", "model": "fake"}
         user.call("POST", "/api/connections", {"name": "fake", "provider": "openai", "settings": settings})
         return user

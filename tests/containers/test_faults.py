@@ -20,10 +20,12 @@ def test_a_service_that_is_killed_costs_no_turn(
     for _ in range(6):
         turns.ask(tokens=60, tps=15)
     turns.wait_running(turns.accepted[-1])
+    before = installation.began(service)
 
     installation.compose("kill", "-s", "SIGKILL", service)
     installation.up(service)
 
+    assert installation.began(service) != before
     # Accepted after it came back, by whoever serves now.
     patiently(lambda: turns.ask(tokens=5))
     turns.none_is_lost()

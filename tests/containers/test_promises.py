@@ -12,7 +12,7 @@ import pytest
 
 from deploy.cli.api import Api, ApiError
 from tests.chaos.runs import config as experiment
-from tests.containers.installation import Installation, patiently
+from tests.containers.installation import Installation, User, patiently
 from tests.containers.turns import Turns, expected
 
 
@@ -78,21 +78,19 @@ def test_a_script_that_breaks_out_is_ended(user: Api) -> None:
 
 def test_an_experiment_runs_to_its_result(user: Api) -> None:
     accepted = user.call("POST", "/api/experiments", {"config": experiment(seed=5)})
-    events = [
-        event.type for event in user.stream("GET", f"/api/experiments/{accepted['experiment_id']}/events")
-    ]
+    path = f"/api/experiments/{accepted['experiment_id']}"
+    events = [event.type for event in user.stream("GET", f"{path}/events") if event.type != "queued"]
 
     assert events[0] == "experiment_started"
     assert events[-1] == "experiment_finished", events
-    run = user.get(f"/api/experiments/{accepted['experiment_id']}")
+    run = user.get(path)
     assert run["status"] == "succeeded"
     job = user.get(f"/api/jobs/{accepted['session_id']}")
     assert all("worker-experiment" in one["worker"] for one in job["attempts"]), job
 
 
-def test_the_official_openai_client_works(installation: Installation, user: Api) -> None:
-    key = user._key
-    with openai.OpenAI(base_url=f"{installation.url('GATEWAY_PUBLISH')}/v1", api_key=key) as client:
+def test_the_official_openai_client_works(installation: Installation, user: User) -> None:
+    with openai.OpenAI(base_url=f"{installation.url('GATEWAY_PUBLISH')}/v1", api_key=user.key) as client:
         stream = client.chat.completions.create(
             model="fake/fake", messages=[{"role": "user", "content": "[[fake tokens=5]]"}], stream=True
         )
