@@ -8,7 +8,9 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from sqlalchemy import text
 
+from shared.database.engine import create_engine
 from shared.metrics.cluster import HELP, REDIS_LIMIT
 from tests.integration.chat.talk import Talk, talking
 from tests.integration.gateway.test_experiments_whole import CONFIG, followed
@@ -147,6 +149,25 @@ async def test_jobs_that_wait_are_seen_by_kind_and_age(watched: Watched, talk: T
     await talk.ended(session)
 
 
+async def test_a_job_whose_attempts_have_all_failed_is_a_limit_that_was_hit(
+    watched: Watched, talk: Talk
+) -> None:
+    rises = await since(watched)
+    engine = create_engine(watched.stack.database_url)
+    watched.stack.workers[0].send(signal.SIGSTOP)
+    try:
+        session = await talk.begin("[[fake tokens=1]]")
+        async with engine.begin() as connection:
+            failed_before = text("UPDATE jobs SET failures = 99 WHERE id = :id")
+            await connection.execute(failed_before, {"id": session})
+    finally:
+        watched.stack.workers[0].send(signal.SIGCONT)
+        await engine.dispose()
+    await talk.ended(session)
+    await rises.exactly("parley_limits_hit_total", 1, limit="attempts")
+    await rises.exactly("parley_jobs_decided_total", 1, kind="chat", status="failed")
+
+
 async def test_what_providers_fail_with_is_told_by_code(watched: Watched, talk: Talk) -> None:
     rises = await since(watched)
     for fault, code in (("500", "provider_unavailable"), ("401", "provider_authentication")):
@@ -202,9 +223,9 @@ async def test_what_a_client_makes_up_makes_no_series(watched: Watched, talk: Ta
         await talk.http.get(path)
     await talk.http.request("PROPFIND", "/api/jobs")
     told = await watched.told()
-    text = " ".join(f"{sample.name} {sorted(sample.labels.items())}" for sample in told.samples)
-    assert "made-up" not in text
-    assert "PROPFIND" not in text
+    labels = " ".join(f"{sample.name} {sorted(sample.labels.items())}" for sample in told.samples)
+    assert "made-up" not in labels
+    assert "PROPFIND" not in labels
     assert told.value("parley_http_requests_total", route="(none)") > 0
     assert told.value("parley_http_requests_total", method="(other)") > 0
 

@@ -8,11 +8,16 @@ import pytest
 from prometheus_client.samples import Sample
 
 from deploy.monitoring.catalogue import catalogue
+from gateway.streaming.hub import Inbox
 from shared.errors import ProviderRateLimitedError, ProviderTimeoutError, UnsupportedControlError
+from shared.jobs.event_log import Entry
+from shared.jobs.job_stream import JobStream
 from shared.metrics.limits import LIMITS, hit, script_hit
 from shared.metrics.providers import provider_call
 from shared.metrics.registry import REGISTRY
+from shared.schemas.events import EventId, EventType
 from shared.settings import Settings
+from tests.unit.jobs.rows import make_job
 from workers.sandbox.process import outcome
 
 #: Labels whose values come out of our own code, or are few: kinds of providers, templates of routes.
@@ -111,3 +116,27 @@ def samples(family_name: str) -> list[Sample]:
     return [
         sample for family in REGISTRY.collect() if family.name == family_name for sample in family.samples
     ]
+
+
+def test_a_client_that_reads_too_slowly_is_a_limit_that_was_hit() -> None:
+    before = value("parley_limits_hit_total", limit="client_queue")
+    inbox = Inbox(2)
+    entry = Entry(EventId(1, 0), EventType.CHUNK, b"{}")
+    inbox.put([entry, entry])
+    assert value("parley_limits_hit_total", limit="client_queue") == before
+    inbox.put([entry])
+    assert value("parley_limits_hit_total", limit="client_queue") == before + 1
+
+
+async def test_a_job_that_redis_cannot_keep_up_with_is_a_limit_that_was_hit() -> None:
+    before = value("parley_limits_hit_total", limit="pending_events")
+    stream = JobStream(make_job(attempt=1), pending_limit=10, wake=lambda _: None, now=0.0)
+    await stream.room()
+    assert value("parley_limits_hit_total", limit="pending_events") == before
+    stream.emit(EventType.CHUNK, {"content": "x" * 20})
+    waiting = asyncio.create_task(stream.room())
+    await asyncio.sleep(0)
+    stream.acknowledge(1)
+    await waiting
+    # Once, however long it takes.
+    assert value("parley_limits_hit_total", limit="pending_events") == before + 1
