@@ -92,8 +92,8 @@ class Collector:
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
-    """A collector on a port of its own."""
+def collecting(status: int = 200) -> Iterator[Collector]:
+    """A collector on a port of its own, which answers with ``status``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -106,7 +106,7 @@ def collecting() -> Iterator[Collector]:
             assert self.headers["Content-Type"] == "application/x-protobuf"
             collector.take(body)
             answer = ExportTraceServiceResponse().SerializeToString()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()

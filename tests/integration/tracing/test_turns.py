@@ -248,6 +248,25 @@ async def test_providers_are_told_of_no_trace(talk: Talk) -> None:
     assert "traceparent" not in {name.lower() for name in request["headers"]}
 
 
+async def test_requests_are_named_by_their_routes(talk: Talk, collector: Collector) -> None:
+    given = traceparent()
+    said = "heron-in-the-path"
+    for path in ("/api/personas", f"/v1/models/{said}/{said}", f"/nowhere/{said}"):
+        await talk.http.get(path, headers={"traceparent": given})
+    model = {"model": "fake", "messages": [{"role": "user", "content": "Hello."}]}
+    await talk.http.post("/v1/chat/completions", json=model, headers={"traceparent": given})
+    completions = "POST /v1/chat/completions"
+    found = await trace(collector, given, "GET /api/personas", "attempt chat", completions)
+    assert [(node.span.name, node.span.attributes["http.response.status_code"]) for node in found.roots] == [
+        ("GET /api/personas", 200),
+        ("GET /v1/models/{model_id}", 404),
+        ("GET", 404),
+        (completions, 200),
+    ]
+    assert found.only("accept chat").parent_id == found.only(completions).span_id
+    assert said.encode() not in b"".join(collector.bodies)
+
+
 async def test_health_is_not_traced(talk: Talk, collector: Collector) -> None:
     given, after = traceparent(), traceparent()
     assert (await talk.http.get("/health/live", headers={"traceparent": given})).is_success

@@ -14,8 +14,8 @@ import pytest
 
 from shared import tracing
 from shared.settings import Settings
-from shared.tracing import spans
-from shared.tracing.export import LAST_SPANS, QUEUE, endpoint
+from shared.tracing import export, spans
+from shared.tracing.export import BATCH, LAST_SPANS, QUEUE, endpoint
 from tests.support.collector import collecting
 
 
@@ -125,6 +125,17 @@ def test_a_collector_that_does_not_answer_holds_nothing_up(
     assert each < 0.002
     told = [record for record in caplog.records if record.name.startswith("opentelemetry")]
     assert len(told) <= 2, [record.getMessage() for record in told]
+
+
+def test_a_collector_that_refuses_is_told_of_once_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export._QUIET, "_next", 0.0)
+    with collecting(status=400) as collector, tracing_to(collector.url):
+        work(BATCH * 3)
+        collector.wait(lambda spans: len(spans) == BATCH * 3)
+    (line,) = [record for record in caplog.records if record.name.startswith("opentelemetry")]
+    assert "400" in line.getMessage()
 
 
 def test_no_thread_is_left_that_keeps_a_process() -> None:

@@ -6,13 +6,17 @@ import asyncio
 import contextvars
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from shared import tracing
 from shared.errors import ProviderRateLimitedError
+from shared.jobs import spans
 from shared.tracing import TraceParent
 from tests.support.collector import Seen
+from tests.unit.jobs.rows import make_job
+from workers.jobs import work_spans
 
 Told = Callable[[], list[Seen]]
 CLIENT = TraceParent(0xABC, 0xDEF)
@@ -43,6 +47,25 @@ def test_a_process_that_does_not_trace_makes_nothing() -> None:
     assert (span.parent, span.trace_id, span.recording) == (None, None, False)
 
 
+def test_a_turn_pays_nothing_for_the_possibility() -> None:
+    job = make_job(attempt=1, ready_at=datetime.now(UTC), traceparent=str(CLIENT))
+
+    def turn() -> None:
+        with spans.attempt(job) as span:
+            for _ in range(3):
+                with work_spans.stage_span(1), tracing.span("step", {"parley.stage": 1}):
+                    tracing.current().fail("code")
+            spans.place_of_job()
+            spans.accepted(job)
+            spans.ended(span, "succeeded")
+
+    begun = time.thread_time()
+    for _ in range(1000):
+        turn()
+    # About 2 microseconds, of the 13 milliseconds that a turn takes.
+    assert (time.thread_time() - begun) / 1000 < 50e-6
+
+
 def test_nothing_hides_no_error() -> None:
     with pytest.raises(ZeroDivisionError), tracing.span("work"):
         raise ZeroDivisionError
@@ -66,13 +89,13 @@ async def test_what_is_begun_within_stands_below_also_in_other_tasks(told: Told)
     assert tracing.current() is tracing.NOTHING
     with tracing.span("behind"):
         pass
-    spans = by_name(told())
-    top = spans["outer"]
+    found = by_name(told())
+    top = found["outer"]
     assert (top.trace_id, top.parent_id) == (f"{CLIENT.trace_id:032x}", f"{CLIENT.span_id:016x}")
-    assert {spans[name].parent_id for name in ("inner", "next", "in a task")} == {top.span_id}
-    assert {spans[name].trace_id for name in ("inner", "next", "in a task")} == {top.trace_id}
-    assert spans["behind"].parent_id == ""
-    assert spans["behind"].trace_id != top.trace_id
+    assert {found[name].parent_id for name in ("inner", "next", "in a task")} == {top.span_id}
+    assert {found[name].trace_id for name in ("inner", "next", "in a task")} == {top.trace_id}
+    assert found["behind"].parent_id == ""
+    assert found["behind"].trace_id != top.trace_id
 
 
 async def test_a_generator_may_be_closed_elsewhere(told: Told) -> None:
@@ -99,14 +122,14 @@ def test_ids_and_times_may_be_given(told: Told) -> None:
     span.end()
     tracing.span("first", trace_id=9).end()
     tracing.span("random").end()
-    spans = by_name(told())
-    given = spans["given"]
+    found = by_name(told())
+    given = found["given"]
     assert given.span_id == f"{7:016x}"
     assert given.ended - given.began == pytest.approx(1e9, abs=1e4)
     assert [(one.trace_id, one.span_id) for one in given.links] == [(given.trace_id, f"{5:016x}")]
-    assert (spans["first"].trace_id, spans["first"].parent_id) == (f"{9:032x}", "")
-    assert spans["first"].span_id != given.span_id
-    assert spans["random"].trace_id not in (given.trace_id, f"{9:032x}")
+    assert (found["first"].trace_id, found["first"].parent_id) == (f"{9:032x}", "")
+    assert found["first"].span_id != given.span_id
+    assert found["random"].trace_id not in (given.trace_id, f"{9:032x}")
 
 
 def test_what_is_not_recorded_above_is_not_recorded_below(told: Told) -> None:
