@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.monitoring.catalogue import catalogue
 from deploy.monitoring.documentation import PAGE, written
 from tests.unit.deploy.monitoring.promql import CONFIG, DASHBOARD, MONITORING, ROOT, alerts, panels, rules
 
@@ -130,6 +131,14 @@ def test_panels_lie_side_by_side() -> None:
 def test_the_page_tells_of_every_metric() -> None:
     page = PAGE.read_text()
     assert page == written(page), "run scripts/metrics-docs"
+
+
+def test_pages_name_only_metrics_that_there_are() -> None:
+    there = {name for entry in catalogue() for name in (entry.name, *entry.series)}
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "deploy/kubernetes/parley/README.md"]
+    for page in pages:
+        named = set(re.findall(r"`(parley_[a-z_]+)[`{]", page.read_text()))
+        assert named <= there, page.name
 
 
 def mounted(service: str) -> dict[str, str]:
