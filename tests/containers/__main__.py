@@ -103,6 +103,7 @@ def _compose(engine: Engine, directory: Path, options: argparse.Namespace, step:
     step("build: the image")
     installation.compose("build", "migrate")
     step("build: the image of the tests")
+    installation.stage()
     installation.compose("build", "fake-model")
     file = directory / "installation.json"
     installation.save(file)

@@ -23,6 +23,8 @@ OWN = ("gateway", "worker-chat", "worker-experiment", "maintenance", "flower")
 SERVICES = (*OWN, "redis", "postgres", "prometheus")
 PARLEY_IMAGE = "parley-tested:local"
 TEST_IMAGE = "parley-tests:local"
+#: What the image of the tests holds; by the texts of the languages the fake agents know what they are asked.
+IN_TESTS = ("tests", "docs", "workers/experiment/languages", "pyproject.toml", "requirements.lock")
 #: Seconds until all services must be healthy.
 UP = 240
 _TIMEOUT = 900.0  # seconds
@@ -94,6 +96,7 @@ class Installation:
             "TEST_MODEL_PUBLISH": f"127.0.0.1:{free_port()}",
             "PARLEY_IMAGE": PARLEY_IMAGE,
             "TEST_IMAGE": TEST_IMAGE,
+            "TEST_CONTEXT": str(directory / "context"),
             "PARLEY_OUTBOUND_ALLOW": "fake-model:8080",
             "COMPOSE_PROFILES": "prometheus",
         }
@@ -104,6 +107,19 @@ class Installation:
         """The one that :meth:`save` wrote."""
         stored = json.loads(file.read_text())
         return cls(stored["project"], Path(stored["secrets"]), stored["environment"], stored["pull"])
+
+    def stage(self) -> None:
+        """Put together what the image of the tests is made of, readable for everybody."""
+        context = Path(self.environment["TEST_CONTEXT"])
+        shutil.rmtree(context, ignore_errors=True)
+        for name in IN_TESTS:
+            (context / name).parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, context / name)
+        for path in (context, *context.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
 
     def save(self, file: Path) -> None:
         """Write what another process needs to find it."""

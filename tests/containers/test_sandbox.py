@@ -36,7 +36,6 @@ def test_it_is_the_container_of_the_worker(installation: Installation) -> None:
     differ = {
         "image",
         "command",
-        "volumes",
         "profiles",
         "depends_on",
         "restart",
