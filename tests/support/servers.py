@@ -3,7 +3,7 @@
 ``PARLEY_TEST_BACKEND`` chooses:
 
 - ``embedded`` (default): PostgreSQL and Valkey from the installed wheels, as ``parley up`` starts them;
-- ``testcontainers``: ``postgres:17`` and ``redis:7``, skipped with a reason when no Docker answers;
+- ``testcontainers``: ``postgres:17`` and ``redis:8``, skipped with a reason when no Docker answers;
 - ``external``: ``PARLEY_TEST_DATABASE_URL`` (a superuser's URL of a database whose server may be filled with
   test databases) and ``PARLEY_TEST_REDIS_URL`` (a database that may be emptied).
 
@@ -176,7 +176,7 @@ def running_redis() -> Iterator[str]:
             _docker_or_skip()
             from testcontainers.community.redis import RedisContainer
 
-            with RedisContainer("redis:7") as container:
+            with RedisContainer("redis:8") as container:
                 yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
         case _:
             yield _external("PARLEY_TEST_REDIS_URL")
