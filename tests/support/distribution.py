@@ -19,6 +19,7 @@ _FIRST = (
     "tests/acceptance/",
     "tests/integration/jobs/test_promises.py",
     "tests/integration/chaos/",
+    "tests/integration/upgrade/",
     "tests/integration/",
 )
 _LOCAL_MODEL = "the local model"
