@@ -285,7 +285,7 @@ async def test_a_worker_that_dies_is_a_take_over_once(postgres_url: str, redis_u
         user = stack.user()
         user.connect()
         async with talking(user) as talk:
-            session = await talk.begin("[[fake tokens=20 tps=10]]")
+            session = await talk.begin("[[fake tokens=40 tps=10]]")
             await talk.until(session, "chunk")
             pages = [await scrape(port) for port in ports]
             [at] = [number for number, page in enumerate(pages) if page.value("parley_jobs_running")]
