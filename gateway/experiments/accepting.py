@@ -9,9 +9,8 @@ from fastapi import Response
 
 from gateway.experiments.showing import accepted
 from gateway.state import GatewayState
-from shared.database import direct
 from shared.errors import ShuttingDownError
-from shared.jobs.accept import remembered
+from shared.jobs.accept import find_remembered
 from shared.jobs.experiment_end import experiment_of
 from shared.jobs.experiments import NewExperiment, accept_experiment
 from shared.jobs.job import Job
@@ -29,8 +28,7 @@ async def repeated(state: GatewayState, owner_id: uuid.UUID, once: Once | None) 
     """
     if once is None:
         return None
-    async with direct.begin(state.engine) as connection:
-        job = await remembered(connection, owner_id, once)
+    job = await find_remembered(state.engine, owner_id, once)
     return None if job is None else _answer(job, joined=True)
 
 

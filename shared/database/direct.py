@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Protocol, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import psycopg
 import sqlalchemy.exc
@@ -22,6 +22,9 @@ from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Parameters = Mapping[str, Any]
 
@@ -218,6 +221,24 @@ async def execute(engine: AsyncEngine, statement: TextClause, parameters: Parame
         # Refused before it was run. Every connection of the pool may have it prepared for the older table.
         await engine.dispose()
         return await _execute(engine, statement, parameters)
+
+
+def survives_migration(
+    work: Callable[Concatenate[AsyncEngine, P], Awaitable[T]],
+) -> Callable[Concatenate[AsyncEngine, P], Awaitable[T]]:
+    """For a coroutine function that is one transaction and nothing else: it is done once more when a
+    migration changed a table under its prepared statements. What it had done was rolled back.
+    """
+
+    @functools.wraps(work)
+    async def surviving(engine: AsyncEngine, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await work(engine, *args, **kwargs)
+        except sqlalchemy.exc.NotSupportedError:
+            await engine.dispose()
+            return await work(engine, *args, **kwargs)
+
+    return surviving
 
 
 async def _execute(engine: AsyncEngine, statement: TextClause, parameters: Parameters | None) -> Rows:

@@ -52,6 +52,7 @@ _JOB = text("SELECT * FROM jobs WHERE id = :job_id")
 
 
 @spans.accepting("chat")
+@direct.survives_migration
 async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis], None]) -> Acceptance:
     """Commit a turn: idempotency record, messages and job, in one transaction.
 
@@ -165,6 +166,13 @@ async def remembered(connection: Connection, owner_id: UUID, once: Once) -> Job 
         )
     row = (await connection.execute(_JOB, {"job_id": record.job_id})).mappings().one()
     return Job.from_row(row)
+
+
+@direct.survives_migration
+async def find_remembered(engine: AsyncEngine, owner_id: UUID, once: Once) -> Job | None:
+    """The same, in a transaction of its own."""
+    async with direct.begin(engine) as connection:
+        return await remembered(connection, owner_id, once)
 
 
 def name_job(connection: DirectConnection, owner_id: UUID, once: Once, job_id: UUID) -> None:

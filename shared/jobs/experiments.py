@@ -63,6 +63,7 @@ class NewExperiment:
 
 
 @spans.accepting("experiment")
+@direct.survives_migration
 async def accept_experiment(engine: AsyncEngine, new: NewExperiment) -> Acceptance:
     """Commit an experiment: idempotency record, experiment and job, in one transaction; of a fork also what
     it has in common with its source.

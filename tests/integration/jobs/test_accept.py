@@ -6,8 +6,10 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from shared.database.engine import create_engine
 from shared.errors import (
     ConnectionNotFoundError,
     ConversationNotFoundError,
@@ -41,6 +43,28 @@ async def test_a_turn_is_a_conversation_a_message_and_a_job(house: House) -> Non
         job.id,
     )
     assert (await house.row("SELECT job_id FROM idempotency_keys"))["job_id"] == job.id
+
+
+async def _migrate(house: House, change: str) -> None:
+    """As another process does it: the driver forgets what it prepared when it changes a table itself."""
+    other = create_engine(house.engine.url.render_as_string(hide_password=False), pool_size=1)
+    async with other.begin() as connection:
+        await connection.execute(text(f"ALTER TABLE jobs {change}"))
+    await other.dispose()
+
+
+async def test_a_migration_under_the_gateway_costs_no_request(house: House) -> None:
+    first = await house.accept(once=house.once())
+    await _migrate(house, "ADD COLUMN of_a_later_version text")
+    try:
+        # Once with statements that are prepared for the older table, and as if nothing had been.
+        again = await house.accept(once=house.once())
+        assert (again.joined, again.job.id) == (True, first.job.id)
+        assert not (await house.accept()).joined
+    finally:
+        await _migrate(house, "DROP COLUMN of_a_later_version")
+    assert not (await house.accept()).joined
+    assert (await house.row(COUNTS))["jobs"] == 3
 
 
 async def test_the_same_key_and_body_join_the_job(house: House) -> None:
