@@ -30,6 +30,8 @@ PACKAGES = (
 )
 _PROGRAMS = ("podman", "runc", "debootstrap", "iptables", "nft", "catatonit")
 _START_TIMEOUT = 30.0  # seconds
+#: Until the next question to a container that is well, or has no check, and to one that is not; in seconds.
+_WELL, _AILING = 10.0, 1.0
 
 # Each line is needed somewhere: limits below what a sandboxed root may raise; runc where control groups are
 # of both versions; our own images under the names of the hub's.
@@ -171,12 +173,20 @@ class Podman:
                 process.wait()
 
     def _check_health(self, over: threading.Event) -> None:
-        """Run the containers' health checks: podman leaves that to systemd, which may not be there."""
-        while not over.wait(1.0):
-            for container in self.run("ps", "-q", check=False).stdout.split():
+        """Run the containers' health checks: podman leaves that to systemd, which may not be there.
+
+        One that is well is asked seldom: a question starts a process, and tests of time limits run beside it.
+        """
+        due: dict[str, float] = {}
+        while not over.wait(0.5):
+            running = self.run("ps", "--format", "{{.ID}} {{.StartedAt}}", check=False).stdout.splitlines()
+            due = {started: due.get(started, 0.0) for started in running}
+            for started, at in due.items():
                 if over.is_set():
                     return
-                self.run("healthcheck", "run", container, check=False)
+                if time.monotonic() >= at:
+                    well = self.run("healthcheck", "run", started.split()[0], check=False).returncode != 1
+                    due[started] = time.monotonic() + (_WELL if well else _AILING)
 
     def remove(self, *, images: bool) -> None:
         """Remove all containers, volumes and networks of ours, and with ``images`` the directory."""
