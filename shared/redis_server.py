@@ -47,13 +47,13 @@ class RedisServer:
         sentinel_username, sentinel_password: for Sentinels that ask for them.
     """
 
-    url: str
+    url: str = field(repr=False)
     tls: TlsFiles = field(default_factory=TlsFiles)
     check_hostname: bool = True
     sentinels: tuple[Address, ...] = ()
     master: str | None = None
     sentinel_username: str | None = None
-    sentinel_password: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
 
     @property
     def encrypted(self) -> bool:

@@ -15,6 +15,7 @@ from shared.settings import Settings
 from tests.chaos.system import running_system
 from tests.integration.external.servers.certificates import Authority
 from tests.integration.external.servers.postgres_servers import EncryptedPostgres, PgBouncer
+from tests.integration.external.servers.program import require_program
 from tests.integration.external.work import a_day, stack_of
 from tests.support.servers import make_postgres
 
@@ -35,6 +36,7 @@ def encrypted(directory: Path, authority: Authority) -> Iterator[EncryptedPostgr
 @pytest.fixture
 def pooled(directory: Path) -> Iterator[tuple[EmbeddedPostgres, PgBouncer]]:
     """A PostgreSQL with an empty database ``parley``, and a pooler with few connections before it."""
+    require_program("pgbouncer")
     server = make_postgres(directory)
     server.start()
     pooler = PgBouncer(directory, server)

@@ -12,6 +12,7 @@ from kombu import Connection
 from kombu.entity import Queue
 
 from deploy.local.valkey import EmbeddedValkey
+from shared.jobs.broker import TIMEOUT
 from tests.chaos.system import running_system
 from tests.integration.external.servers.certificates import Authority
 from tests.integration.external.servers.program import until
@@ -60,6 +61,32 @@ async def test_a_restart_loses_no_turn(
             system.history.fault("start rabbitmq")
 
         await system.under_load(harm(), seed=41, clients=12, duration=12.0, tokens=(10, 30))
+        system.require(not system.retried(), "no healthy turn is tried again")
+
+
+async def test_a_broker_that_stands_still_costs_no_turn(
+    postgres_url: str, own_valkey: EmbeddedValkey, rabbitmq: RabbitMq
+) -> None:
+    settings = {**rabbitmq.settings, "sweep_interval": 1.0}
+    async with running_system(
+        database_url=postgres_url,
+        redis=own_valkey,
+        workers=2,
+        gateways=1,
+        users=2,
+        **settings,  # type: ignore[arg-type]
+    ) as system:
+
+        async def harm() -> None:
+            await asyncio.sleep(1.0)
+            system.history.fault("SIGSTOP rabbitmq")
+            rabbitmq.pause()
+            # Longer than a send may take, so that some are given up.
+            await asyncio.sleep(TIMEOUT + 2.0)
+            rabbitmq.resume()
+            system.history.fault("SIGCONT rabbitmq")
+
+        await system.under_load(harm(), seed=42, clients=8, duration=10.0, tokens=(10, 30))
         system.require(not system.retried(), "no healthy turn is tried again")
 
 

@@ -161,6 +161,11 @@ def test_a_plain_server_takes_no_files_and_no_sentinels() -> None:
     assert (server.tls_options(), server.sentinel_options()) == ({}, {})
 
 
+def test_a_server_shows_no_password() -> None:
+    server = RedisServer("redis://:hunter2@redis", sentinel_password="hunter2")
+    assert "hunter2" not in repr(server)
+
+
 def test_every_client_is_told_the_whole_server() -> None:
     """A URL alone knows no certificates and no Sentinels."""
     bare = [

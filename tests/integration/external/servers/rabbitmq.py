@@ -95,7 +95,16 @@ class RabbitMq:
         """SIGKILL."""
         self._broker.kill()
 
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open, nothing is confirmed."""
+        self._broker.pause()
+
+    def resume(self) -> None:
+        """End of ``pause``."""
+        self._broker.resume()
+
     def end(self) -> None:
         """End it and its port mapper."""
+        self._broker.resume()
         self._broker.kill()
         self._mapper.kill()
