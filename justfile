@@ -15,6 +15,14 @@ test *args:
 sandbox:
     .venv/bin/python -m pytest tests/unit/sandbox tests/integration/sandbox
 
+# The sandbox's escape suite on every supported Python that is here.
+pythons *args:
+    scripts/pythons {{args}}
+
+# The compose file on a real container engine.
+containers *args:
+    scripts/containers {{args}}
+
 # The long simulation of the job protocol, and faults put into it on purpose.
 simulation:
     .venv/bin/python -m pytest tests/integration/jobs -m slow
