@@ -28,6 +28,16 @@ _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _TIMEOUT = 180.0  # seconds
 
 
+def pod_of(component: str) -> str:
+    """The name of a role's pod: no other container of the networks is called so."""
+    return f"of-chart-{component}"
+
+
+def container_of(component: str) -> str:
+    """The name of its container."""
+    return f"{pod_of(component)}-{component}"
+
+
 def available(environment: dict[str, str]) -> bool:
     """Whether the engine behind ``DOCKER_HOST`` is a podman that its own client reaches."""
     url = environment.get("DOCKER_HOST", "")
@@ -69,29 +79,29 @@ class Player:
             yield
         finally:
             for component in components:
-                self.podman("pod", "rm", "--force", "--time=2", component, check=False)
+                self.podman("pod", "rm", "--force", "--time=2", pod_of(component), check=False)
 
     def exec(self, component: str, *command: str) -> str:
         """What a command says inside a role's container."""
-        return self.podman("exec", f"{component}-{component}", *command).stdout
+        return self.podman("exec", container_of(component), *command).stdout
 
     def healthy(self, component: str, url: str) -> bool:
         """Whether a probe from inside the role's container passes."""
-        command = ("exec", f"{component}-{component}", "python", "-m", "deploy.probe", url)
+        command = ("exec", container_of(component), "python", "-m", "deploy.probe", url)
         return self.podman(*command, check=False).returncode == 0
 
     def logs(self, component: str) -> str:
         """The end of a role's log."""
-        done = self.podman("logs", "--tail=60", f"{component}-{component}", check=False)
+        done = self.podman("logs", "--tail=60", container_of(component), check=False)
         return done.stdout + done.stderr
 
     def wait_exit(self, component: str) -> int:
         """The exit status of a role's container, when it has ended."""
-        return int(self.podman("wait", f"{component}-{component}").stdout.strip())
+        return int(self.podman("wait", container_of(component)).stdout.strip())
 
     def inspect(self, component: str) -> dict[str, Any]:
         """What the engine says of a role's container."""
-        (told,) = json.loads(self.podman("container", "inspect", f"{component}-{component}").stdout)
+        (told,) = json.loads(self.podman("container", "inspect", container_of(component)).stdout)
         return dict(told)
 
 
@@ -138,7 +148,7 @@ def _pod(rendered: Rendered, component: str, port: int | None) -> dict[str, Any]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": component, "labels": labels},
+        "metadata": {"name": pod_of(component), "labels": labels},
         "spec": spec,
     }
 

@@ -12,7 +12,7 @@ import pytest
 from deploy.cli.api import Api
 from deploy.validation import chart
 from tests.containers.installation import Installation, free_port
-from tests.containers.pods import Player, available, patiently_healthy
+from tests.containers.pods import Player, available, container_of, patiently_healthy
 from tests.unit.deploy.kubernetes.rendered import Rendered
 
 DATABASE = "of_the_pods"
@@ -79,7 +79,7 @@ def test_the_pods_of_the_chart_run_turns(
         assert bomb["error"]["type"] == "memory"
         for component in ("gateway", "worker-chat", "worker-experiment", "maintenance"):
             grace = rendered.pods()[component]["spec"]["terminationGracePeriodSeconds"]
-            player.podman("stop", f"--time={grace}", f"{component}-{component}")
+            player.podman("stop", f"--time={grace}", container_of(component))
             assert player.wait_exit(component) == 0, player.logs(component)
 
 
