@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 #: Events that may wait for a broker that is slow or away; what comes beyond is not told.
 WAITING = 10_000
 #: Events that one message carries.
-TOGETHER = 100
+TOGETHER = 500
+#: Seconds for which events are gathered: a message costs the worker more than what is in it.
+GATHER = 0.05
 #: Seconds that somebody waits for events to be with the broker.
 PATIENCE = 1.0
 
@@ -113,6 +115,7 @@ class CeleryTaskEvents:
     def _send_some(self, dispatcher: Any) -> bool:
         """Send what waits as one message; whether there is to be more."""
         item = self._items.get()
+        time.sleep(GATHER)
         events = 0
         callbacks: list[Callable[[], object]] = []
         going_on = True
