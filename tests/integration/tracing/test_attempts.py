@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.chat.talk import Talk, talking
+from tests.integration.experiments.lab import config, connected, working
 from tests.integration.tracing.tree import Trace, trace, traceparent
 from tests.support.collector import Collector, Seen
 from tests.support.servers import running_redis
@@ -58,9 +59,14 @@ async def begin(talk: Talk, collector: Collector, given: str) -> tuple[str, Proc
     await talk.until(session, "chunk")
     await trace(collector, given, "queue chat", "stage 1")
     job = (await talk.http.get(f"/api/jobs/{session}")).json()
+    return session, holder(talk.stack, job)
+
+
+def holder(stack: Stack, job: dict[str, Any]) -> Process:
+    """Who runs a job's first attempt."""
     (attempt,) = job["attempts"]
-    (worker,) = [one for one in talk.stack.workers if attempt["worker"].endswith(f":{one.pid}")]
-    return session, worker
+    (worker,) = [one for one in stack.workers if attempt["worker"].endswith(f":{one.pid}")]
+    return worker
 
 
 def attempts(found: Trace) -> list[tuple[int, Any]]:
@@ -149,3 +155,31 @@ async def test_who_stops_sends_what_waits(talk: Talk, collector: Collector) -> N
     # Nothing is waited for.
     names = {one.name for one in collector.spans if one.trace_id == given.split("-")[1]}
     assert names == {SEND, "accept chat", "queue chat", "attempt chat", "stage 3", "provider call"}
+
+
+async def test_a_run_that_loses_its_worker_goes_on_in_its_trace(
+    own_stack: Stack, collector: Collector
+) -> None:
+    user = own_stack.user()
+    given = traceparent()
+    play = "agree,first=0.15"
+    async with working(user, connected(user)) as lab:
+        body = {"config": config(play, play)}
+        answer = await lab.http.post("/api/experiments", json=body, headers={"traceparent": given})
+        assert answer.status_code == 202, answer.text
+        await trace(collector, given, "queue experiment", "provider call")
+        job = (await lab.http.get(f"/api/jobs/{answer.json()['session_id']}")).json()
+        holder(own_stack, job).kill()
+        played = await lab.ended(f"/api/experiments/{answer.json()['experiment_id']}")
+        assert played.shown["status"] == "succeeded", played.shown
+        asked = len(await lab.requests())
+    name = "attempt experiment"
+    found = await trace(collector, given, name, name, "POST /api/experiments")
+    first, second = found.named(name)
+    assert [one.attributes["parley.outcome"] for one in (first, second)] == ["lost", "succeeded"]
+    assert [one.span_id for one in second.links] == [first.span_id]
+    steps = [one for one in found.spans if one.name.startswith("step ")]
+    assert {one.parent_id for one in steps} == {first.span_id, second.span_id}
+    # What was in flight when the worker died is asked again, and told so; what was not sent is not told.
+    assert any(one.attributes["parley.step.sends"] == 2 for one in steps)
+    assert len(steps) <= asked
