@@ -47,6 +47,14 @@ bench *args:
 env-example:
     scripts/env-example
 
+# What claims cost with 10,000 jobs, and the queue of 10,000 streams simulated.
+scale *args:
+    .venv/bin/python -m tests.simulation {{args}}
+
+# Build both distributions, and use the wheel in an empty environment.
+wheel *args:
+    scripts/wheel-check {{args}}
+
 # Write the documentation of plugin functions from the functions.
 plugin-docs:
     scripts/plugin-docs
