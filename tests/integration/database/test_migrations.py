@@ -70,9 +70,7 @@ def test_a_migration_that_waits_for_a_table_lets_others_pass(
     monkeypatch.setattr(migrate, "_PAUSE", 0.2)
     command.upgrade(migrate.config(empty_database_url), "0002")
     with engine.connect() as long, ThreadPoolExecutor() as threads:
-        long.execute(
-            text("SELECT count(*) FROM jobs")
-        )  # 0003 alters what is read here
+        long.execute(text("SELECT count(*) FROM jobs"))  # 0003 alters what is read here
         migrating = threads.submit(migrate.upgrade, empty_database_url, "0003")
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
             waits = text(
