@@ -24,7 +24,7 @@ from shared.settings import Settings, SettingsError, read_settings
 USER = "admin"
 #: Characters that a password has at least.
 SHORTEST_PASSWORD = 8
-#: Jobs that are kept in memory; about 5 KB each.
+#: Jobs that are kept in memory.
 MOST_TASKS = 10_000
 #: Seconds after which a worker that went away is shown no more.
 FORGET_WORKERS = 3600
@@ -41,7 +41,7 @@ def password_of(settings: Settings) -> str:
     """The password to log in with.
 
     Raises:
-        FlowerError: there is none, or it is too short to be one.
+        FlowerError: there is none, or it is none that Flower can take.
     """
     secret = settings.flower_password
     password = "" if secret is None else secret.get_secret_value()
@@ -53,6 +53,10 @@ def password_of(settings: Settings) -> str:
     if len(password) < SHORTEST_PASSWORD:
         raise FlowerError(
             f"PARLEY_FLOWER_PASSWORD is too short: give it {SHORTEST_PASSWORD} characters or more."
+        )
+    if not (password.isascii() and password.isprintable()):
+        raise FlowerError(
+            "PARLEY_FLOWER_PASSWORD takes printable ASCII only: Flower compares no other characters."
         )
     return password
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from deploy import roles
+from deploy.local.listener import listen
 from tests.integration.flower.watching import Watcher, ask, running_flower
 from tests.support.stack import Stack, StackUser
 
@@ -99,6 +100,22 @@ def test_it_does_not_start_open(settings: dict[str, str], told: str) -> None:
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("parley flower: ")
     assert told in line
+
+
+def test_an_address_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_FLOWER_PASSWORD", "long enough")
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            roles.flower(host="127.0.0.1", port=port).command(sys.executable),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"parley flower: cannot listen on 127.0.0.1:{port}: ")
 
 
 def test_a_password_of_a_file_opens_it(stack: Stack, tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ from shared.settings import Settings
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [(None, "PARLEY_FLOWER_PASSWORD_FILE"), ("", "without a password"), ("1234567", "too short")],
+    [
+        (None, "PARLEY_FLOWER_PASSWORD_FILE"),
+        ("", "without a password"),
+        ("1234567", "too short"),
+        ("Schlüssel-42", "ASCII"),
+    ],
 )
 def test_none_and_a_short_one_are_refused(given: str | None, told: str) -> None:
     with pytest.raises(FlowerError, match=told):
