@@ -19,6 +19,9 @@ from tests.integration.external.servers.program import require_program
 from tests.integration.external.work import a_day, stack_of
 from tests.support.servers import make_postgres
 
+#: Other makers' servers take minutes: a command of their own runs these tests.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def encrypted(directory: Path, authority: Authority) -> Iterator[EncryptedPostgres]:

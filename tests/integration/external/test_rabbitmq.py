@@ -20,6 +20,9 @@ from tests.integration.external.servers.rabbitmq import RabbitMq
 from tests.integration.external.work import a_day, stack_of, streamed
 from tests.support.servers import server_directory
 
+#: Other makers' servers take minutes: a command of their own runs these tests.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[RabbitMq]:

@@ -25,6 +25,9 @@ from tests.integration.external.servers.program import free_port
 from tests.integration.external.servers.redis_servers import PASSWORD, RedisProgram
 from tests.integration.external.work import a_day, stack_of
 
+#: Other makers' servers take minutes: a command of their own runs these tests.
+pytestmark = pytest.mark.slow
+
 #: The user that the documentation tells operators to make.
 _GUIDE = Path(__file__).parents[3] / "docs" / "external-services.md"
 _PASSWORD = "change-me"

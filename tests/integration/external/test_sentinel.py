@@ -19,6 +19,9 @@ from tests.integration.external.servers.program import until
 from tests.integration.external.servers.redis_servers import PASSWORD, WatchedRedis
 from tests.integration.external.work import a_day, stack_of
 
+#: Other makers' servers take minutes: a command of their own runs these tests.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def watched(directory: Path) -> Iterator[WatchedRedis]:
