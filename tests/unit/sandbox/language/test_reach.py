@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import re
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any
 
 from workers.sandbox.language import guards
@@ -137,6 +138,19 @@ def test_no_chain_of_attributes_and_items_leaves_the_language() -> None:
     assert len(_reached()) > 1_000
 
 
+def _breaks_the_interpreter(function: Any, args: tuple[Any, ...]) -> bool:
+    """Whether some version of Python has memory of its own overwritten by this call, and ends later.
+
+    ``date.replace`` of a datetime gives one that is half filled in (3.12.1); a dict's own method leaves an
+    ordered one in disorder (3.13.0). It takes a script's process, and nobody else's: the process is the wall.
+    """
+    if function is datetime.date.replace:
+        return any(isinstance(one, datetime.datetime) for one in args)
+    return getattr(function, "__objclass__", None) is dict and any(
+        isinstance(one, OrderedDict) for one in args
+    )
+
+
 def test_calling_what_is_in_reach_with_what_is_in_reach_gives_nothing_else() -> None:
     """Found by this: a method written in Python that calls the class of whatever it is called on."""
     reached = _reached()
@@ -150,6 +164,8 @@ def test_calling_what_is_in_reach_with_what_is_in_reach_gives_nothing_else() -> 
     answered = 0
     for function in callables.values():
         for args in [(), *((given,) for given in givens.values())]:
+            if _breaks_the_interpreter(function, args):
+                continue
             try:
                 answer = function(*args)
             except (Exception, LimitReached):
