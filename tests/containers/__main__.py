@@ -20,8 +20,10 @@ from tests.containers import lookalikes
 from tests.containers.engine import Engine, NoEngineError, running
 from tests.containers.installation import ROOT, Installation
 
-#: Images that only the profiles which are brought up need.
+#: Images that the integration tests start.
 _PULLED_BY_TESTS = ("redis:8", "postgres:17")
+#: Folders whose tests need neither Postgres nor Redis, or start servers of their own: the main suite has them.
+_NOT_ON_CONTAINERS = ("external", "providers", "sandbox")
 _LIMIT = 2100  # seconds that all of it may take
 
 
@@ -136,7 +138,8 @@ def _testcontainers(engine: Engine, step: Steps) -> int:
             "TESTCONTAINERS_RYUK_DISABLED": "true",
             "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
         }
-    return _pytest(["tests/integration", "-q"], environment)
+    left_out = [f"--ignore=tests/integration/{name}" for name in _NOT_ON_CONTAINERS]
+    return _pytest(["tests/integration", "-q", "-n", "2", *left_out], environment)
 
 
 def main(arguments: list[str]) -> int:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.containers.installation import OWN, Installation, names, patiently
+from tests.containers.installation import SERVICES, Installation, names, patiently
 from tests.containers.turns import Events, Turns
 
-KILLED = (*OWN, "redis", "postgres", "prometheus")
+KILLED = SERVICES
 
 
 @pytest.mark.parametrize("service", KILLED)
