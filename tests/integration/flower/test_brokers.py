@@ -15,6 +15,9 @@ from tests.integration.flower.watching import Watcher, ask, running_flower
 from tests.support.servers import server_directory
 from tests.support.stack import Stack, running_stack
 
+#: Workers and servers go and come again, seconds each time: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def directory() -> Iterator[Path]:

@@ -15,6 +15,9 @@ from tests.integration.flower.watching import Watcher, ask, running_flower
 from tests.support.servers import running_redis
 from tests.support.stack import Process, Stack, StackUser, running_stack
 
+#: Workers and servers go and come again, seconds each time: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
+
 #: A turn that takes two seconds.
 TURN = "hello [[fake tokens=40 tps=20]]"
 
