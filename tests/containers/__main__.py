@@ -22,7 +22,7 @@ from tests.containers.installation import ROOT, Installation
 
 #: Images that the integration tests start.
 _PULLED_BY_TESTS = ("redis:8", "postgres:17")
-#: Folders whose tests need neither Postgres nor Redis, or start servers of their own: the main suite has them.
+#: Folders whose tests need no Postgres and no Redis, or start their own: the main suite has them.
 _NOT_ON_CONTAINERS = ("external", "providers", "sandbox")
 _LIMIT = 2100  # seconds that all of it may take
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.containers import lookalikes, podman
+from tests.containers import lookalikes
 from tests.containers.__main__ import main
 from tests.containers.installation import FILES, ROOT, SERVICES
 
@@ -28,8 +28,8 @@ def test_podman_is_refused_where_it_cannot_be_had(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
-    monkeypatch.setattr(podman.shutil, "which", lambda _: None)
-    monkeypatch.setattr(podman.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
 
     assert main([]) == 0
 
