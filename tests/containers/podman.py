@@ -47,6 +47,7 @@ runtime = "runc"
 compat_api_enforce_docker_hub = false
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+exit_command_delay = 2
 tmp_dir = "{root}/tmp"
 volume_path = "{root}/volumes"
 """
