@@ -47,7 +47,7 @@ BOMBS: dict[str, tuple[str, set[str]]] = {
     "power, augmented": ("x = 9\nwhile True:\n    x **= 9", {"cpu", "memory"}),
     "shift": ("x = 1 << 10**10", {"memory"}),
     "factorial": ("import math\nx = math.factorial(10**8)", {"cpu", "memory"}),
-    "combinations": ("import math\nx = math.comb(10**8, 5 * 10**7)", {"cpu", "memory"}),
+    "arrangements": ("import math\nx = math.perm(10**8, 5 * 10**7)", {"cpu", "memory"}),
     "product of many": ("import math\nx = math.prod(range(1, 10**8))", {"cpu", "memory"}),
     "text": ("x = 'a' * 10**10", {"memory"}),
     "text, doubled": ("x = 'a'\nwhile True:\n    x += x", {"memory"}),
