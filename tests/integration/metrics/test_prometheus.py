@@ -21,6 +21,9 @@ from tests.integration.metrics.scrape import free_port
 from tests.support.stack import StackUser
 from tests.unit.deploy.monitoring.promql import CONFIG, RULES, alerts, expressions
 
+#: Whole stacks come and go: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
+
 #: Seconds between two scrapes, and for an answer to hold.
 EVERY = 1
 PATIENCE = 60.0

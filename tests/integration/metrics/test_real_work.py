@@ -18,6 +18,9 @@ from tests.integration.metrics.conftest import Watched
 from tests.integration.metrics.scrape import Told, free_port, scrape, wait_ready
 from tests.support.stack import StackUser, running_stack
 
+#: Whole stacks come and go: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
+
 LOOK_AGAIN = 0.1  # seconds
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32}")
 

@@ -16,6 +16,9 @@ from tests.support.collector import Collector, Seen
 from tests.support.servers import running_redis
 from tests.support.stack import Process, Stack, running_stack
 
+#: Whole stacks come and go: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
+
 SEND = "POST /api/chat/send"
 #: Long enough to be interrupted; the attempt that comes after says it all.
 LONG = "[[fake tokens=150 tps=25]]"

@@ -22,6 +22,9 @@ from tests.support.earlier import EarlierCode, newest_migration, unpack_earlier
 from tests.support.servers import Databases, running_redis
 from tests.support.stack import Stack, StackUser, running_stack
 
+#: Whole stacks come and go: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
+
 OLD, NEW = 0, 1
 _ROOT = Path(__file__).resolve().parents[3]
 _LEASE = 1.0  # seconds
