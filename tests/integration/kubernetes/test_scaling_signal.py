@@ -21,7 +21,10 @@ from tests.integration.kubernetes.pods import client, free_port, migrate, runnin
 from tests.unit.deploy.kubernetes.rendered import Rendered
 
 PROMETHEUS = shutil.which("prometheus")
-pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="Prometheus is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROMETHEUS is None, reason="Prometheus is not installed"),
+]
 TIMEOUT = 60.0  # seconds
 
 

@@ -21,7 +21,10 @@ from tests.support.parley_command import ParleyCommand
 from tests.support.servers import backend, server_directory
 from tests.support.stack import StackUser, running_stack
 
-pytestmark = pytest.mark.skipif(backend() != "embedded", reason="servers of the tests' own are dumped")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(backend() != "embedded", reason="servers of the tests' own are dumped"),
+]
 
 _LONG = 60.0  # seconds
 _UP = ("up", "--port", "0", "--workers", "1", "--concurrency", "20", "--no-local-model", "--detach")
