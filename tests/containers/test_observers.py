@@ -87,7 +87,7 @@ def test_the_numbers_move(installation: Installation, turns: Turns) -> None:
 
     # Series by series: those of processes that an earlier test ended go in the meantime.
     def moved(now: dict[str, float]) -> bool:
-        return any(value >= before[name] + 50 for name, value in now.items() if name in before)
+        return any(value >= before.get(name, 0.0) + 50 for name, value in now.items())
 
     patiently(tokens, moved, seconds=90)
     assert _ask(installation, "parley_redis_memory_bytes > 0")
