@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,8 +18,8 @@ from shared.jobs.job import Job
 from shared.jobs.statements import as_json, sql, statement
 from shared.jobs.states import JobKind, Outcome, Phase, PostResponse, Status
 
-CLAIM_FAIR = sql("claim_owners") + sql("claim_fair")
-CLAIM_BEHIND = sql("claim_owners") + sql("claim_behind")
+CLAIM_FAIR = sql("claim_sample") + sql("claim_fair")
+CLAIM_BEHIND = sql("claim_sample") + sql("claim_behind")
 _CLAIM_PICKED = sql("claim_picked")
 _RUNNABLE = statement("runnable")
 _HELD_BACK = statement("held_back")
@@ -36,6 +36,9 @@ _HOLDS = text("SELECT 1 FROM jobs WHERE id = :job_id AND attempt = :attempt AND 
 _HELD = text("SELECT id, attempt FROM jobs WHERE phase = 'held'")
 _MARKED = text("SELECT * FROM jobs WHERE cancel_requested_at IS NOT NULL AND phase <> 'ended' LIMIT 500")
 
+#: Owners among whom a claim chooses, at most: enough that the choice is fair, and few enough that a rush of
+#: thousands does not make claims dear.
+SAMPLED = 64
 #: Without a limit: more than there will ever be.
 UNLIMITED = 2**31 - 1
 #: A job that ends wakes the next one of its owner when half of what the owner may have was running, less
@@ -165,12 +168,15 @@ class JobStore:
         """Take the next attempt at the fairest runnable job of ``kind``; ``None`` when there is none.
 
         The owner with the fewest running jobs of the kind comes first, then the oldest job; one who has
-        ``owner_running`` of them is passed over. What ``along`` reads is the job's ``brought``.
+        ``owner_running`` of them is passed over. When more than ``SAMPLED`` owners wait, it is so among as
+        many of them, beginning at a random one. What ``along`` reads is the job's ``brought``.
         """
         parameters = {
             "kind": kind,
             "worker": worker,
             "owner_running": self._owner_running,
+            "sampled": SAMPLED,
+            "place": uuid4(),
             **(along.parameters if along else {}),
         }
         for picked in (CLAIM_FAIR, CLAIM_BEHIND):

@@ -27,7 +27,7 @@ FRESH = 5.0
 ANSWER_WITHIN = 3.0
 
 RUNNABLE = statement("runnable")
-OLDEST_CLAIMABLE = text(sql("claim_owners") + sql("oldest_claimable"))
+OLDEST_CLAIMABLE = text(sql("waiting_owners") + sql("oldest_claimable"))
 STATES = text((Path(__file__).parent / "sql" / "job_states.sql").read_text())
 
 DEPTH = "parley_queue_depth"

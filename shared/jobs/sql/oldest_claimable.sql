@@ -1,4 +1,4 @@
--- Behind claim_owners: for how many seconds the oldest job waits that could be claimed now. One of an owner who
+-- Behind waiting_owners: for how many seconds the oldest job waits that could be claimed now. One of an owner who
 -- has as many running as there may be does not count: another worker would not take it up, either.
 oldest AS (
     SELECT head.ready_at

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from shared.jobs.statements import statement
 from shared.jobs.states import JobKind, Outcome, Phase, Status
-from shared.jobs.store import CLAIM_BEHIND, CLAIM_FAIR, claim_statement
+from shared.jobs.store import CLAIM_BEHIND, CLAIM_FAIR, SAMPLED, JobStore, claim_statement
 from shared.settings import Settings
 from tests.integration.jobs.house import WORKER, House
 from workers.jobs.turns import brought_along
@@ -133,7 +133,13 @@ async def test_ten_thousand_queued_jobs_do_not_slow_the_claim(house: House, peop
     await _long_queue(house, owners, 10_000)
     for picked in (CLAIM_FAIR, CLAIM_BEHIND):
         async with house.engine.connect() as connection:
-            parameters = {"kind": "chat", "worker": WORKER, "owner_running": 150}
+            parameters = {
+                "kind": "chat",
+                "worker": WORKER,
+                "owner_running": 150,
+                "sampled": SAMPLED,
+                "place": uuid4(),
+            }
             explained = text(f"EXPLAIN (ANALYZE, TIMING OFF) {claim_statement(picked, None).text}")
             plan = "\n".join((await connection.execute(explained, parameters)).scalars())
             await connection.rollback()
@@ -146,6 +152,89 @@ async def test_ten_thousand_queued_jobs_do_not_slow_the_claim(house: House, peop
         times.append(time.perf_counter() - began)
     # Loosely: a scan and sort of the queue takes ten times as long.
     assert sorted(times)[10] < 0.05, times
+
+
+async def _owners(house: House, count: int, *, running: int, waiting: int) -> list[UUID]:
+    """Owners with so many running jobs and so many that wait, each."""
+    made = [uuid4() for _ in range(count)]
+    await house.do(
+        "INSERT INTO users (id, name, is_admin) "
+        "SELECT id, 'u-' || id, false FROM unnest(CAST(:ids AS uuid[])) id",
+        ids=made,
+    )
+    for phase, status, jobs in (("held", "running", running), ("ready", "queued", waiting)):
+        await house.do(
+            """
+            INSERT INTO jobs (id, kind, owner_id, phase, status, attempt, failures, on_disconnect, payload,
+                              parent_given, ready_at)
+            SELECT gen_random_uuid(), 'chat', id, :phase, :status, 0, 0, 'continue', '{}', false,
+                   clock_timestamp()
+            FROM unnest(CAST(:ids AS uuid[])) id, generate_series(1, :jobs)
+            """,
+            ids=made,
+            phase=phase,
+            status=status,
+            jobs=jobs,
+        )
+    return made
+
+
+async def _seen(house: House, place: UUID, running: int = 150) -> str:
+    """The plan of a claim that begins at ``place``, as it ran."""
+    explained = text(f"EXPLAIN (ANALYZE, TIMING OFF) {claim_statement(CLAIM_FAIR, None).text}")
+    parameters = {
+        "kind": "chat",
+        "worker": WORKER,
+        "owner_running": running,
+        "sampled": SAMPLED,
+        "place": place,
+    }
+    async with house.engine.connect() as connection:
+        plan = "\n".join((await connection.execute(explained, parameters)).scalars())
+        await connection.rollback()
+    return plan
+
+
+@pytest.mark.parametrize("place", [UUID(int=0), uuid4(), UUID(int=2**128 - 1)])
+async def test_a_claim_looks_at_no_more_owners_when_thousands_wait(house: House, place: UUID) -> None:
+    await _owners(house, 3_000, running=0, waiting=1)
+    async with house.engine.connect() as connection:
+        raw = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await raw.execute(text("ANALYZE jobs"))
+    plan = await _seen(house, place)
+    assert "Seq Scan on jobs" not in plan, plan
+    rows = [
+        int(float(number))
+        for number in re.findall(r"CTE Scan on (?:walk|served)[^(]*\(.*?actual rows=([\d.]+)", plan)
+    ]
+    assert rows, plan
+    assert max(rows) <= SAMPLED + 2, plan
+
+
+async def test_nobody_starves_among_many(house: House) -> None:
+    owners = await _owners(house, 3 * SAMPLED, running=0, waiting=1)
+    claimed = [await house.store.claim(JobKind.CHAT, WORKER) for _ in owners]
+    assert {job.owner_id for job in claimed if job is not None} == set(owners)
+    assert await house.store.claim(JobKind.CHAT, WORKER) is None
+
+
+async def test_owners_at_their_limit_hide_nobody(house: House) -> None:
+    store = JobStore(house.engine, owner_running=2)
+    await _owners(house, 2 * SAMPLED, running=2, waiting=1)
+    free = await _owners(house, 3, running=1, waiting=2)
+    claimed = [await store.claim(JobKind.CHAT, WORKER) for _ in free]
+    assert {job.owner_id for job in claimed if job is not None} == set(free)
+    assert await store.claim(JobKind.CHAT, WORKER) is None
+
+
+async def test_among_few_the_fairest_is_taken_wherever_the_look_begins(house: House) -> None:
+    await _owners(house, SAMPLED - 1, running=2, waiting=1)
+    (fairest,) = await _owners(house, 1, running=1, waiting=1)
+    for _ in range(5):
+        job = await house.store.claim(JobKind.CHAT, WORKER)
+        assert job is not None
+        assert job.owner_id == fairest
+        await house.do("UPDATE jobs SET phase = 'ready', status = 'queued' WHERE id = :id", id=job.id)
 
 
 async def test_the_place_in_the_line(house: House) -> None:

@@ -1,6 +1,5 @@
--- The beginning of a claim, before `picked`: the owners who have a claimable job of the kind and fewer running
--- ones than an owner may have.
--- Owners are found by a loose scan of ix_jobs_claim: one probe an owner, however long the queue is.
+-- All owners who have a claimable job of the kind and fewer running ones than an owner may have. Owners are found
+-- by a loose scan of ix_jobs_claim: one probe an owner, however long the queue is.
 WITH RECURSIVE owners AS (
     (SELECT owner_id FROM jobs
      WHERE kind = :kind AND phase = 'ready' AND cancel_requested_at IS NULL
