@@ -19,6 +19,7 @@ import psycopg
 
 from shared import __version__
 from shared.database.migrate import upgrade
+from shared.jobs.store import SAMPLED
 from tests.simulation import claims, rows, streams
 from tests.simulation.queue import Costs
 from tests.simulation.worlds import WORLDS, play
@@ -127,10 +128,12 @@ def _measured(conversations: int, seconds: float, say: Any) -> dict[str, Any]:
 
 
 def fitted(measured: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What a claim costs, for each owner who waits, and for each running job of such an owner."""
+    """What a claim costs, for each owner whom it looks at, and for each running job of such an owner."""
     points = [one for one in measured if one["what"] == "claim" and one["claimers"] == 1]
     seconds = np.array([one["cpu_ms"] / 1000 - _PUT_BACK for one in points])
-    factors = np.array([[1.0, one["owners"], one["running"]] for one in points])
+    seen = [min(one["owners"], SAMPLED) for one in points]
+    counted = [one["running"] * owners / one["owners"] for one, owners in zip(points, seen, strict=True)]
+    factors = np.array([[1.0, owners, held] for owners, held in zip(seen, counted, strict=True)])
     # Small ones count as much as large ones.
     weights = 1 / seconds
     found, *_ = np.linalg.lstsq(factors * weights[:, None], seconds * weights, rcond=None)

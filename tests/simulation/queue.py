@@ -1,9 +1,10 @@
 """The queue of many workers as a simulation: its rules are those of the claim's SQL, its costs are measured.
 
 A discrete-event simulation in seconds. Owners send turns; a turn waits until a slot that was woken claims it:
-the owner with the fewest running ones first, then the oldest (``claim_owners.sql``, ``claim_fair.sql``), and
-none of an owner who has as many running as one may. Postgres is a station with cores: to accept, to claim
-and to store a turn each takes its time there, and a claim the more, the more owners wait. Workers that die
+the owner with the fewest running ones first, then the oldest (``claim_sample.sql``, ``claim_fair.sql``), and
+none of an owner who has as many running as one may. When more owners wait than a claim looks at, it chooses
+here as if it saw them all; what it costs is as it is. Postgres is a station with cores: to accept, to claim and
+to store a turn each takes its time there, and a claim the more, the more owners it looks at. Workers that die
 stop renewing their leases; a reaper notices, and their turns go back into the queue.
 
 ``tests/integration/jobs/test_simulated_queue.py`` compares each choice with that of the SQL.
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from shared.jobs.store import SAMPLED
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -25,8 +28,8 @@ class Costs:
 
     Attributes:
         claim: of a claim when one owner waits.
-        claim_owner: of a claim more, for every owner that waits.
-        claim_held: of a claim more, for every running job of an owner that waits: they are counted.
+        claim_owner: of a claim more, for every owner that it looks at.
+        claim_held: of a claim more, for every running job of such an owner: they are counted.
         scanned: owners that a claim looks at, at most; ``None``: all that wait.
     """
 
@@ -35,7 +38,7 @@ class Costs:
     claim_owner: float = 0.000010
     claim_held: float = 0.0000010
     store: float = 0.0014
-    scanned: int | None = None
+    scanned: int | None = SAMPLED
 
 
 @dataclass(frozen=True)

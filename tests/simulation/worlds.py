@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from shared.jobs.store import SAMPLED
 from tests.benchmarks.percentiles import percentile
 from tests.simulation.queue import Cluster, Costs, Simulation, Turn
 
@@ -128,14 +129,14 @@ WORLDS: dict[str, Callable[[Cluster, int], dict[str, Any]]] = {
 
 
 def play(costs: Costs, names: list[str] | None = None, seed: int = 1) -> list[dict[str, Any]]:
-    """Let every world pass, with claims as they cost now and with claims that look at 64 owners at most."""
+    """Let every world pass, with claims as they are and with claims that look at all owners who wait."""
     told = []
     for name in names or list(WORLDS):
         slots = 180 if name == "overload" else 500
-        for scanned in (None, 64):
-            limited = Costs(**{**costs.__dict__, "scanned": scanned})
+        for scanned in (SAMPLED, None):
+            given = Costs(**{**costs.__dict__, "scanned": scanned})
             began = time.perf_counter()
-            seen = WORLDS[name](Cluster(WORKERS, slots=slots, costs=limited), seed)
+            seen = WORLDS[name](Cluster(WORKERS, slots=slots, costs=given), seed)
             told.append(
                 {
                     "world": name,
