@@ -3,9 +3,9 @@
 A discrete-event simulation in seconds. Owners send turns; a turn waits until a slot that was woken claims it:
 the owner with the fewest running ones first, then the oldest (``claim_sample.sql``, ``claim_fair.sql``), and
 none of an owner who has as many running as one may. When more owners wait than a claim looks at, it chooses
-here as if it saw them all; what it costs is as it is. Postgres is a station with cores: to accept, to claim and
-to store a turn each takes its time there, and a claim the more, the more owners it looks at. Workers that die
-stop renewing their leases; a reaper notices, and their turns go back into the queue.
+here as if it saw them all; what it costs is as it is. Postgres is a station with cores: to accept, to claim
+and to store a turn each takes its time there, and a claim the more, the more owners it looks at. Workers that
+die stop renewing their leases; a reaper notices, and their turns go back into the queue.
 
 ``tests/integration/jobs/test_simulated_queue.py`` compares each choice with that of the SQL.
 """
