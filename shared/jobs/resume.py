@@ -14,7 +14,7 @@ from shared.jobs.event_data import EXHAUSTED, EventData, chunk_data, complete_da
 from shared.jobs.event_log import Entry
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
-from shared.jobs.states import JobKind, Status
+from shared.jobs.states import JobKind, Phase, Status
 from shared.schemas.events import FINAL_EVENTS, REBUILT, EventId, EventType
 
 
@@ -82,9 +82,10 @@ def plan(cursor: EventId | None, job: Job, stream: Sequence[Entry]) -> Plan:
         ends = [entry for entry in stream if entry.id.attempt == job.attempt and is_final(entry, job.kind)]
         if not ends:
             return Plan(Source.POSTGRES, cursor=cursor)
-    # It was retried: the ends of earlier attempts are not its end. An attempt above the row's is one that was
-    # taken after the row was read.
-    later = [entry for entry in later if not is_final(entry, job.kind) or entry.id.attempt >= job.attempt]
+    # It was retried: the ends of earlier attempts are not its end, and while it waits again that of its
+    # newest one is not, either. An attempt above the row's is one that was taken after the row was read.
+    first = job.attempt if job.phase in (Phase.HELD, Phase.ENDED) else job.attempt + 1
+    later = [entry for entry in later if not is_final(entry, job.kind) or entry.id.attempt >= first]
     last = stream[-1].id if stream else cursor
     return Plan(Source.STREAM if stream else Source.WAIT, later, last)
 

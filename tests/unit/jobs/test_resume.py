@@ -230,7 +230,7 @@ class History(RuleBasedStateMachine):
             )
             entries = rebuild(client.cursor, self.job, Reply(content=self.stored), past_done=past_done)
         shown = [one for one in entries if one.shown]
-        for one in shown[:-1]:
+        for one in shown if not self.job.ended else shown[:-1]:
             assert not is_final(one, self.job.kind), "nothing follows a final event"
         client.take(shown[:cut])
         return bool(shown)
@@ -313,6 +313,17 @@ def test_the_end_of_an_attempt_before_a_retry_is_not_the_end(ended: bool) -> Non
     job = make_job(**ENDED) if ended else make_job(attempt=2, phase=Phase.HELD, status=Status.RUNNING)
     types = [one.type for one in plan(None, job, stream).entries]
     assert types == ["session_start", "fence", "cancelled"]
+
+
+def test_who_follows_a_retried_job_that_waits_is_not_told_its_old_end() -> None:
+    stream = [entry(1, 0, EventType.SESSION_START), entry(1, 1, EventType.ERROR)]
+    job = make_job(attempt=1, phase=Phase.READY, status=Status.QUEUED)
+    decided = plan(None, job, stream)
+    assert [one.type for one in decided.entries] == ["session_start"]
+    assert decided.cursor == EventId(1, 1), "what is live goes on behind it"
+    # The next attempt may be over before the stream is read.
+    stream += [entry(2, 0, EventType.FENCE), entry(2, 1, EventType.CANCELLED)]
+    assert [one.type for one in plan(None, job, stream).entries] == ["session_start", "fence", "cancelled"]
 
 
 def test_a_client_ahead_of_a_redis_that_is_being_refilled_waits() -> None:
