@@ -58,26 +58,38 @@ def test_flower_shows_workers_and_jobs(installation: Installation, turns: Turns)
     assert "[[fake" not in json.dumps(_flower(installation, "/api/tasks", password)), "content was shown"
 
 
+def _prometheus(installation: Installation, path: str, **query: str) -> Any:
+    url = f"{installation.url('TEST_PROMETHEUS_PUBLISH')}/api/v1/{path}?{urllib.parse.urlencode(query)}"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)["data"]
+
+
 def _ask(installation: Installation, query: str) -> list[dict[str, Any]]:
-    path = "/api/v1/query?" + urllib.parse.urlencode({"query": query})
-    with urllib.request.urlopen(installation.url("TEST_PROMETHEUS_PUBLISH") + path, timeout=30) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    found: list[dict[str, Any]] = _prometheus(installation, "query", query=query)["result"]
     return found
 
 
 def test_prometheus_reaches_every_process(installation: Installation) -> None:
-    """One target for each of our processes, by the name of its service, and each of them up."""
-    wanted = {"gateway", "worker-chat", "worker-experiment", "maintenance"}
+    """One target for each of our processes, by the name of its service, and each of them up.
 
-    def up() -> set[str]:
-        return {
-            next(one for one in (*wanted, "") if one in json.dumps(found["metric"]))
-            for found in _ask(installation, "up == 1")
-        }
+    Asked is what it scrapes now: the series of a process that ended while Prometheus itself was killed tell
+    of it for five minutes more.
+    """
+    wanted = {
+        service: len(installation.containers(service))
+        for service in ("gateway", "worker-chat", "worker-experiment", "maintenance")
+    }
 
-    patiently(up, lambda seen: seen >= wanted, seconds=90)
-    # Workers that were taken away go from the list when their names are looked up again.
-    patiently(lambda: _ask(installation, "up == 0"), lambda down: down == [], seconds=120)
+    def health() -> dict[str, list[str]]:
+        """Of each service, what Prometheus says of its addresses."""
+        found: dict[str, list[str]] = {}
+        for one in _prometheus(installation, "targets", state="active")["activeTargets"]:
+            service = one["labels"]["job"].removeprefix("parley-")
+            found.setdefault(service, []).append(one["health"] + one["lastError"])
+        return found
+
+    every = {service: ["up"] * number for service, number in wanted.items()} | {"prometheus": ["up"]}
+    patiently(health, lambda seen: seen == every, seconds=120)
 
 
 def test_the_numbers_move(installation: Installation, turns: Turns) -> None:
@@ -100,10 +112,7 @@ def test_the_numbers_move(installation: Installation, turns: Turns) -> None:
 
 
 def test_the_rules_are_loaded(installation: Installation) -> None:
-    with urllib.request.urlopen(
-        installation.url("TEST_PROMETHEUS_PUBLISH") + "/api/v1/rules", timeout=30
-    ) as answer:
-        groups = json.load(answer)["data"]["groups"]
+    groups = _prometheus(installation, "rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert rules
     assert all(rule["health"] in ("ok", "unknown") for rule in rules), rules
