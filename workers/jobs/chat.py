@@ -15,13 +15,14 @@ from shared.jobs.store import Along, AttemptLostError, FencedTransaction
 from shared.metrics.providers import provider_call
 from shared.metrics.turns import ANSWER_SECONDS, FIRST_TOKEN, count_tokens
 from workers.chat.accumulator import StreamingAccumulator
+from workers.chat.spans import stage_span
 from workers.chat.turn import ANSWER_STAGE, stream_answer
 from workers.jobs.handler import Work
 from workers.jobs.running import RunningAttempt
 from workers.jobs.turn_stages import TurnStages
 from workers.jobs.turn_world import StageParts
 from workers.jobs.turns import Turn, brought_along, load_turn
-from workers.jobs.work_spans import call_ended, call_span, stage_span
+from workers.jobs.work_spans import call_ended, call_span
 
 #: What the metadata of an answer tells by itself, outside of ``provider_details``.
 _TOLD_ABOVE = frozenset({"provider", "model", "response_time", "time_to_first_token"})

@@ -1,4 +1,4 @@
-"""The spans within an attempt: stages, scripts, and calls to providers."""
+"""The spans within an attempt: scripts, and calls to providers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from workers.chat.modules.runner import ScriptInputs
 from workers.jobs.turns import Target
 from workers.providers.base.models import ChatResponse
 from workers.sandbox.result import ScriptExecutionResult
-
-
-def stage_span(number: int) -> tracing.Span:
-    """A stage of a turn; to be entered."""
-    return tracing.span(f"stage {number}", {"parley.stage": number}) if tracing.on() else tracing.NOTHING
 
 
 def script_span(module: Module, inputs: ScriptInputs) -> tracing.Span:

@@ -16,7 +16,7 @@ from shared.jobs import spans
 from shared.tracing import TraceParent
 from tests.support.collector import Seen
 from tests.unit.jobs.rows import make_job
-from workers.jobs import work_spans
+from workers.chat.spans import stage_span
 
 Told = Callable[[], list[Seen]]
 CLIENT = TraceParent(0xABC, 0xDEF)
@@ -53,7 +53,7 @@ def test_a_turn_pays_nothing_for_the_possibility() -> None:
     def turn() -> None:
         with spans.attempt(job) as span:
             for _ in range(3):
-                with work_spans.stage_span(1), tracing.span("step", {"parley.stage": 1}):
+                with stage_span(1), tracing.span("step", {"parley.stage": 1}):
                     tracing.current().fail("code")
             spans.place_of_job()
             spans.accepted(job)

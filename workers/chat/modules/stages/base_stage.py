@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, ClassVar
 
-from shared import tracing
+from workers.chat.spans import stage_span
 
 if TYPE_CHECKING:
     from workers.chat.modules.resolver.dependency_graph import DependencyGraph
@@ -44,7 +44,7 @@ class BaseStage(ABC):
         session.told.stage(self.number, "started", self.label, names)
         scripts = [name for name in names if self.runs(session.graph.nodes[name])]
         if scripts:
-            with tracing.span(f"stage {self.number}", {"parley.stage": self.number}):
+            with stage_span(self.number):
                 async with aclosing(executor.run(self.number, scripts)) as outcomes:
                     async for outcome in outcomes:
                         yield outcome
