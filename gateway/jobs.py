@@ -60,10 +60,9 @@ class GatewayJobs:
     def create(cls, settings: Settings, engine: AsyncEngine) -> GatewayJobs:
         """The machinery with these settings; nothing is connected yet."""
         redis = connect(settings.redis, settings.redis_timeout)
-        watching = connect(settings.redis, settings.lease_ttl / 10, max_connections=2)
         store = JobStore(engine, settings.owner_running)
         log = EventLog(redis, settings.namespace)
-        leases = Leases(watching, settings.namespace, settings.lease_ttl)
+        leases = Leases.watching(settings)
         wakeups = Wakeups(settings, redis)
         worker = f"gateway {socket.gethostname()}:{os.getpid()}"
         closer = Closer(store, log, wakeups, worker, settings.event_retention)
@@ -79,7 +78,7 @@ class GatewayJobs:
             follower=Follower(store, log, hub, settings.stream_silence),
             # The clock is that of the loop that runs the gateway.
             _reaper=Reaper(store, leases, wakeups, lambda: asyncio.get_running_loop().time()),
-            _connections=(redis, watching),
+            _connections=(redis, leases.redis),
         )
 
     @asynccontextmanager

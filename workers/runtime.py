@@ -197,11 +197,7 @@ class Runtime:
         self._watched = Watched(redis, settings.namespace)
         await self._heed_watchers()
         keeper = Keeper(self.runner, store, leases, permits, redis, settings.namespace)
-        watching = Leases(
-            connect(settings.redis, settings.lease_ttl / 10, max_connections=2),
-            settings.namespace,
-            settings.lease_ttl,
-        )
+        watching = Leases.watching(settings)
         self._resources.push_async_callback(watching.redis.aclose)
         reaper = Reaper(store, watching, wakeups, self._loop.time)
         sweep = Sweep(store, watching, wakeups, canceller, settings)

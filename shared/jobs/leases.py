@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from shared.jobs.statements import script
+from shared.redis_client import connect
+from shared.settings import Settings
 
 
 class Renewal(NamedTuple):
@@ -32,6 +34,15 @@ class Leases:
         self.cancels = f"{namespace}:cancels"
         self._hold = redis.register_script(script("hold_leases"))
         self._renew = redis.register_script(script("renew_leases"))
+
+    @classmethod
+    def watching(cls, settings: Settings) -> Leases:
+        """Leases over a connection of their own, to be closed by the caller (``redis.aclose``).
+
+        It gives up long before a lease could expire, and never waits behind what else a process asks.
+        """
+        redis = connect(settings.redis, settings.lease_ttl / 10, max_connections=2)
+        return cls(redis, settings.namespace, settings.lease_ttl)
 
     @property
     def _microseconds(self) -> int:
