@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from deploy.generated import UndocumentedError, keep_current
 from shared import settings_files
 from shared.settings import Settings
 
@@ -69,10 +70,6 @@ class Group:
     names: list[str] = field(default_factory=list)
 
 
-class UndocumentedError(Exception):
-    """A setting has no comment."""
-
-
 def groups(source: str) -> list[Group]:
     """The settings in the order of their source, with the ``#:`` comments before them.
 
@@ -101,7 +98,7 @@ def groups(source: str) -> list[Group]:
         if said:
             found.append(Group(section, " ".join(said)))
         elif not shared:
-            raise UndocumentedError(f"the setting {name} has no #: comment")
+            raise UndocumentedError(f"shared/settings.py: the setting {name} has no #: comment")
         shared = True
         found[-1].names.append(name)
     return found
@@ -149,24 +146,14 @@ def _compose_default(name: str, compose: str) -> str:
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:
-    """Write the file, or compare it with ``--check``; 1 when it differs, 2 for other arguments."""
-    if arguments not in ([], ["--check"]):
-        print("usage: scripts/env-example [--check]", file=sys.stderr)
-        return 2
-    source = (root / "shared/settings.py").read_text(encoding="utf-8")
-    try:
-        text = example(source, (root / "docker-compose.yml").read_text(encoding="utf-8"))
-    except UndocumentedError as error:
-        print(f"shared/settings.py: {error}", file=sys.stderr)
-        return 1
-    path = root / FILE
-    if arguments:
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            return 0
-        print(f"{FILE} is not current: run scripts/env-example", file=sys.stderr)
-        return 1
-    path.write_text(text, encoding="utf-8")
-    return 0
+    """Write the file, or compare it with ``--check``; the exit status."""
+
+    def texts() -> dict[Path, str]:
+        source = (root / "shared/settings.py").read_text(encoding="utf-8")
+        compose = (root / "docker-compose.yml").read_text(encoding="utf-8")
+        return {root / FILE: example(source, compose)}
+
+    return keep_current(arguments, "scripts/env-example", texts)
 
 
 if __name__ == "__main__":

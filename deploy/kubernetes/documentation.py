@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from deploy.environment import groups
+from deploy.generated import UndocumentedError, keep_current
 from shared import settings_files
 from shared.settings import Settings
 
@@ -43,10 +44,6 @@ class Value:
     key: str
     default: str
     meaning: str
-
-
-class UndocumentedError(Exception):
-    """A value has no comment above it."""
 
 
 def values(source: str) -> list[Value]:
@@ -132,24 +129,17 @@ def schema(text: str, source: str) -> str:
 
 
 def main(arguments: list[str], chart: Path = CHART) -> int:
-    """Write README and schema, or compare with ``--check``; 1 when one differs, 2 for other arguments."""
-    if arguments not in ([], ["--check"]):
-        print("usage: scripts/chart-docs [--check]", file=sys.stderr)
-        return 2
-    defaults = (chart / "values.yaml").read_text(encoding="utf-8")
-    source = SETTINGS.read_text(encoding="utf-8")
-    status = 0
-    for path in (chart / "README.md", chart / "values.schema.json"):
-        before = path.read_text(encoding="utf-8")
-        after = readme(before, defaults) if path.suffix == ".md" else schema(before, source)
-        if before == after:
-            continue
-        if arguments:
-            print(f"{path.name} of the chart is not current: run scripts/chart-docs", file=sys.stderr)
-            status = 1
-        else:
-            path.write_text(after, encoding="utf-8")
-    return status
+    """Write README and schema, or compare them with ``--check``; the exit status."""
+
+    def texts() -> dict[Path, str]:
+        defaults = (chart / "values.yaml").read_text(encoding="utf-8")
+        page, rules = chart / "README.md", chart / "values.schema.json"
+        return {
+            page: readme(page.read_text(encoding="utf-8"), defaults),
+            rules: schema(rules.read_text(encoding="utf-8"), SETTINGS.read_text(encoding="utf-8")),
+        }
+
+    return keep_current(arguments, "scripts/chart-docs", texts)
 
 
 if __name__ == "__main__":

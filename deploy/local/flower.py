@@ -6,15 +6,13 @@ import secrets
 import socket
 from collections.abc import Mapping
 from importlib import metadata
-from typing import BinaryIO
 
 from deploy import roles
 from deploy.flower import FlowerError, check_installed
 from deploy.local import key_files
 from deploy.local.directories import DataDir
 from deploy.local.errors import NotInstalledError
-from deploy.local.parts import Part, answers
-from deploy.local.process import Child
+from deploy.local.parts import ListeningPart
 
 #: What it has no use for, and shall not hold.
 _NOT_FOR_FLOWER = frozenset(
@@ -34,14 +32,15 @@ def new_password() -> str:
     return secrets.token_urlsafe(18)
 
 
-class FlowerPart(Part):
-    """Flower, on a socket that outlives it.
+class FlowerPart(ListeningPart):
+    """Flower.
 
     Raises:
         NotInstalledError: it is not installed.
     """
 
     label = "Flower"
+    health = "/healthcheck"
 
     def __init__(
         self, data: DataDir, environment: Mapping[str, str], listener: socket.socket, url: str
@@ -50,27 +49,13 @@ class FlowerPart(Part):
             check_installed()
         except FlowerError as error:
             raise NotInstalledError(str(error)) from None
-        super().__init__("flower", metadata.version("flower"), url)
-        self._data, self._listener = data, listener
-        self._environment = {
-            name: value for name, value in environment.items() if name not in _NOT_FOR_FLOWER
-        }
-        if not self._environment.get("PARLEY_FLOWER_PASSWORD"):
-            password = key_files.key_in(data.flower_password, new_password)
-            self._environment["PARLEY_FLOWER_PASSWORD"] = password
-
-    def spawn(self, output: BinaryIO) -> Child:
-        """Start the process."""
-        descriptor = self._listener.fileno()
-        return Child.spawn(
-            roles.flower(descriptor=descriptor).command(),
-            name=self.name,
-            env=self._environment,
-            output=output,
-            cwd=self._data.root,
-            pass_fds=(descriptor,),
+        own = {name: value for name, value in environment.items() if name not in _NOT_FOR_FLOWER}
+        if not own.get("PARLEY_FLOWER_PASSWORD"):
+            own["PARLEY_FLOWER_PASSWORD"] = key_files.key_in(data.flower_password, new_password)
+        super().__init__(
+            "flower", metadata.version("flower"), data=data, environment=own, listener=listener, url=url
         )
 
-    def ready(self) -> bool:
-        """Whether it answers."""
-        return answers(self.address, "/healthcheck")
+    def role(self, descriptor: int) -> roles.Role:
+        """What is started."""
+        return roles.flower(descriptor=descriptor)

@@ -148,23 +148,43 @@ class ModelPart(Part):
         return answers(self.address, "/health")
 
 
-class GatewayPart(Part):
-    """The HTTP edge, on a socket that outlives it."""
+class ListeningPart(Part):
+    """A part that serves HTTP on a socket that outlives it: who comes while it is away waits.
 
-    label = "Gateway"
-    stop_budget = 2.0
+    Args:
+        name: of the process.
+        version: of the program.
+        data: where it runs.
+        environment: all that it is given.
+        listener: the socket.
+        url: under which it is reached.
+    """
+
+    #: Asked whether it is ready; answers 200 then.
+    health: str
 
     def __init__(
-        self, data: DataDir, environment: Mapping[str, str], listener: socket.socket, url: str
+        self,
+        name: str,
+        version: str,
+        *,
+        data: DataDir,
+        environment: Mapping[str, str],
+        listener: socket.socket,
+        url: str,
     ) -> None:
-        super().__init__("gateway", __version__, url)
+        super().__init__(name, version, url)
         self._data, self._environment, self._listener = data, environment, listener
+
+    @abstractmethod
+    def role(self, descriptor: int) -> roles.Role:
+        """What is started, given the number of the socket."""
 
     def spawn(self, output: BinaryIO) -> Child:
         """Start the process."""
         descriptor = self._listener.fileno()
         return Child.spawn(
-            roles.gateway(descriptor=descriptor).command(),
+            self.role(descriptor).command(),
             name=self.name,
             env=self._environment,
             output=output,
@@ -174,7 +194,26 @@ class GatewayPart(Part):
 
     def ready(self) -> bool:
         """Whether it answers."""
-        return answers(self.address, "/health/live")
+        return answers(self.address, self.health)
+
+
+class GatewayPart(ListeningPart):
+    """The HTTP edge."""
+
+    label = "Gateway"
+    stop_budget = 2.0
+    health = "/health/live"
+
+    def __init__(
+        self, data: DataDir, environment: Mapping[str, str], listener: socket.socket, url: str
+    ) -> None:
+        super().__init__(
+            "gateway", __version__, data=data, environment=environment, listener=listener, url=url
+        )
+
+    def role(self, descriptor: int) -> roles.Role:
+        """What is started."""
+        return roles.gateway(descriptor=descriptor)
 
 
 class WorkerPart(Part):

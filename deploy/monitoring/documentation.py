@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from deploy.generated import keep_current
 from deploy.monitoring.catalogue import catalogue
 from shared.metrics.limits import LIMITS
 
@@ -48,16 +49,10 @@ def written(page: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check; the exit status."""
-    page = PAGE.read_text(encoding="utf-8")
-    current = written(page)
-    if page == current:
-        return 0
-    if "--check" in arguments:
-        print(f"{PAGE} is not current: run scripts/metrics-docs", file=sys.stderr)
-        return 1
-    PAGE.write_text(current, encoding="utf-8")
-    return 0
+    """Write the page, or compare it with ``--check``; the exit status."""
+    return keep_current(
+        arguments, "scripts/metrics-docs", lambda: {PAGE: written(PAGE.read_text(encoding="utf-8"))}
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy import environment
-from deploy.environment import ROOT, UndocumentedError, groups
+from deploy.environment import ROOT, groups
+from deploy.generated import UndocumentedError
 from shared.settings import Settings
 
 SOURCE = (ROOT / "shared/settings.py").read_text()

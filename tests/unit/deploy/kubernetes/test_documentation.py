@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.generated import UndocumentedError
 from deploy.kubernetes import documentation
 from deploy.validation import chart
 from shared.settings import Settings
@@ -32,7 +33,7 @@ def test_a_changed_value_is_noticed_and_written(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_value_needs_a_meaning() -> None:
-    with pytest.raises(documentation.UndocumentedError, match=r"a\.c has no comment"):
+    with pytest.raises(UndocumentedError, match=r"a\.c has no comment"):
         documentation.values("a:\n  # Said.\n  b: 1\n  c: 2\n")
 
 
