@@ -21,7 +21,6 @@ from shared.database.models import Conversation, Message, User
 from shared.database.repositories import memories, personas
 from shared.jobs.permits import Permits
 from shared.jobs.store import AttemptLostError
-from shared.redis_client import connect
 from shared.schemas.controls import ProviderType
 from shared.schemas.provider_settings import LOCAL_MODEL_URL
 from shared.security.secrets import SecretBox
@@ -191,13 +190,6 @@ async def test_a_branch_is_gone_through_once_for_each_leaf(
 def model() -> Iterator[ModelServer]:
     with start_model_server() as server:
         yield server
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url, 5.0)
-    yield client
-    await client.aclose()
 
 
 @dataclass

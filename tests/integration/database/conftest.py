@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from shared.database.engine import create_engine
 from shared.database.models import Conversation, Message, Module, Persona, User
 from shared.database.repositories import modules, personas
 
@@ -52,13 +50,6 @@ class Owner:
             Message(conversation_id=conversation.id, parent_id=parent, role=role, content="x")
         )
         return message.id
-
-
-@pytest.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(postgres_url)
-    yield made
-    await made.dispose()
 
 
 @pytest.fixture

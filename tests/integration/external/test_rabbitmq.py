@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,7 +13,7 @@ from kombu.entity import Queue
 
 from deploy.local.valkey import EmbeddedValkey
 from shared.jobs.broker import TIMEOUT
-from tests.chaos.system import running_system
+from tests.chaos.system import System, running_system
 from tests.integration.external.servers.certificates import Authority
 from tests.integration.external.servers.program import until
 from tests.integration.external.servers.rabbitmq import RabbitMq
@@ -43,54 +43,45 @@ def rabbitmq(broker: RabbitMq) -> RabbitMq:
     return broker
 
 
-async def test_a_restart_loses_no_turn(
-    postgres_url: str, own_valkey: EmbeddedValkey, rabbitmq: RabbitMq
-) -> None:
-    settings = {**rabbitmq.settings, "sweep_interval": 1.0}
+@pytest.fixture
+async def system(postgres_url: str, own_valkey: EmbeddedValkey, rabbitmq: RabbitMq) -> AsyncIterator[System]:
+    """Two workers whose sweep is quick to make up for lost wake-ups."""
     async with running_system(
         database_url=postgres_url,
         redis=own_valkey,
         workers=2,
         gateways=1,
         users=2,
-        **settings,  # type: ignore[arg-type]
-    ) as system:
-
-        async def harm() -> None:
-            await asyncio.sleep(2.0)
-            system.history.fault("SIGKILL rabbitmq")
-            await asyncio.to_thread(rabbitmq.kill)
-            await asyncio.to_thread(rabbitmq.start)
-            system.history.fault("start rabbitmq")
-
-        await system.under_load(harm(), seed=41, clients=12, duration=12.0, tokens=(10, 30))
-        system.require(not system.retried(), "no healthy turn is tried again")
+        sweep_interval=1.0,
+        **rabbitmq.settings,
+    ) as made:
+        yield made
 
 
-async def test_a_broker_that_stands_still_costs_no_turn(
-    postgres_url: str, own_valkey: EmbeddedValkey, rabbitmq: RabbitMq
-) -> None:
-    settings = {**rabbitmq.settings, "sweep_interval": 1.0}
-    async with running_system(
-        database_url=postgres_url,
-        redis=own_valkey,
-        workers=2,
-        gateways=1,
-        users=2,
-        **settings,  # type: ignore[arg-type]
-    ) as system:
+async def test_a_restart_loses_no_turn(system: System, rabbitmq: RabbitMq) -> None:
+    async def harm() -> None:
+        await asyncio.sleep(2.0)
+        system.history.fault("SIGKILL rabbitmq")
+        await asyncio.to_thread(rabbitmq.kill)
+        await asyncio.to_thread(rabbitmq.start)
+        system.history.fault("start rabbitmq")
 
-        async def harm() -> None:
-            await asyncio.sleep(1.0)
-            system.history.fault("SIGSTOP rabbitmq")
-            rabbitmq.pause()
-            # Longer than a send may take, so that some are given up.
-            await asyncio.sleep(TIMEOUT + 2.0)
-            rabbitmq.resume()
-            system.history.fault("SIGCONT rabbitmq")
+    await system.under_load(harm(), seed=41, clients=12, duration=12.0, tokens=(10, 30))
+    system.require(not system.retried(), "no healthy turn is tried again")
 
-        await system.under_load(harm(), seed=42, clients=8, duration=10.0, tokens=(10, 30))
-        system.require(not system.retried(), "no healthy turn is tried again")
+
+async def test_a_broker_that_stands_still_costs_no_turn(system: System, rabbitmq: RabbitMq) -> None:
+    async def harm() -> None:
+        await asyncio.sleep(1.0)
+        system.history.fault("SIGSTOP rabbitmq")
+        rabbitmq.pause()
+        # Longer than a send may take, so that some are given up.
+        await asyncio.sleep(TIMEOUT + 2.0)
+        rabbitmq.resume()
+        system.history.fault("SIGCONT rabbitmq")
+
+    await system.under_load(harm(), seed=42, clients=8, duration=10.0, tokens=(10, 30))
+    system.require(not system.retried(), "no healthy turn is tried again")
 
 
 async def test_every_kind_of_job_is_woken_by_its_own_queue(

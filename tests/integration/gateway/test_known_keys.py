@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from gateway.known_keys import TRUSTED, KnownKeys
 from shared.database import direct
-from shared.database.engine import create_engine
 from shared.database.repositories import identity
 from shared.security import keys
 
@@ -23,13 +21,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(postgres_url)
-    yield made
-    await made.dispose()
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database.engine import create_engine
-from shared.redis_client import connect
 from shared.settings import Settings
 from tests.integration.jobs.house import House, WakeupLog
 from tests.integration.jobs.simulation.truth import Truth
@@ -20,28 +18,8 @@ NAMESPACE = "parley"
 
 
 @pytest.fixture
-def database_url(postgres_url: str) -> str:
-    """URL of the database, empty."""
-    return postgres_url
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(database_url)
-    yield made
-    await made.dispose()
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url, 5.0)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:
-    return Settings(database_url=database_url, redis_url=redis_url, namespace=NAMESPACE, lease_ttl=TTL)
+def settings(postgres_url: str, redis_url: str) -> Settings:
+    return Settings(database_url=postgres_url, redis_url=redis_url, namespace=NAMESPACE, lease_ttl=TTL)
 
 
 @pytest.fixture

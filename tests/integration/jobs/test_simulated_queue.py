@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database.engine import create_engine
 from shared.database.models import User
 from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore
@@ -23,13 +21,6 @@ _INSERT = text(
     "payload, ready_at) VALUES (:id, 'chat', :owner, :phase, :status, 0, 0, 'continue', false, '{}', "
     "to_timestamp(:ready))"
 )
-
-
-@pytest.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    made = create_engine(postgres_url)
-    yield made
-    await made.dispose()
 
 
 @pytest.mark.parametrize("seed", range(4))

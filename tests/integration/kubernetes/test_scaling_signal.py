@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,17 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.process import Child
 from deploy.validation import chart
 from tests.fakes.process import start_model_server
 from tests.integration.kubernetes.pods import client, free_port, migrate, running, start
+from tests.support.prometheus import running_prometheus
 from tests.unit.deploy.kubernetes.rendered import Rendered
 
-PROMETHEUS = shutil.which("prometheus")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(PROMETHEUS is None, reason="Prometheus is not installed"),
-]
+#: Roles come and go, and Prometheus looks at them: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
 TIMEOUT = 60.0  # seconds
 
 
@@ -82,37 +78,8 @@ def prometheus(folder: Path, targets: dict[str, int]) -> Iterator[str]:
         "scrape_configs": [{"job_name": "parley", "static_configs": scraped}],
     }
     (folder / "prometheus.yaml").write_text(json.dumps(configuration))
-    listen = f"127.0.0.1:{free_port()}"
-    assert PROMETHEUS is not None
-    with (folder / "prometheus.log").open("wb") as output:
-        child = Child.spawn(
-            [
-                PROMETHEUS,
-                f"--config.file={folder / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address={listen}",
-            ],
-            name="prometheus",
-            env={"PATH": "/usr/bin:/bin"},
-            output=output,
-            cwd=folder,
-        )
-    try:
-        deadline = time.monotonic() + TIMEOUT
-        while not _answers(f"http://{listen}/-/ready"):
-            assert child.running(), (folder / "prometheus.log").read_text()[-3000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        yield f"http://{listen}"
-    finally:
-        child.end(timeout=15.0)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.HTTPError:
-        return False
+    with running_prometheus(folder / "prometheus.yaml", free_port()) as url:
+        yield url
 
 
 def test_waiting_jobs_ask_for_workers_and_running_ones_keep_them(

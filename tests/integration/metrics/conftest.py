@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration.metrics.scrape import Told, free_port, scrape
-from tests.support.servers import Databases, running_redis
+from tests.support.servers import running_redis
 from tests.support.stack import Stack, StackUser, running_stack
 
 _NUMBERS = itertools.count(1)
@@ -30,29 +30,25 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(databases: Databases, migrated_template: str) -> Iterator[Watched]:
+def watched(module_postgres_url: str) -> Iterator[Watched]:
     """A stack of this module's own: nobody else moves its metrics."""
-    name = databases.create(template=migrated_template)
     gateway, worker = free_port(), free_port()
-    try:
-        with (
-            running_redis() as redis_url,
-            running_stack(
-                database_url=databases.url(name),
-                redis_url=redis_url,
-                workers=0,
-                gateways=0,
-                namespace="watched",
-                script_cpu=0.5,
-                max_body=100_000,
-                provider_retries=0,
-            ) as stack,
-        ):
-            stack.start_worker(metrics_listen=f"127.0.0.1:{worker}")
-            stack.start_gateway(metrics_listen=f"127.0.0.1:{gateway}")
-            yield Watched(stack, gateway, worker)
-    finally:
-        databases.drop(name)
+    with (
+        running_redis() as redis_url,
+        running_stack(
+            database_url=module_postgres_url,
+            redis_url=redis_url,
+            workers=0,
+            gateways=0,
+            namespace="watched",
+            script_cpu=0.5,
+            max_body=100_000,
+            provider_retries=0,
+        ) as stack,
+    ):
+        stack.start_worker(metrics_listen=f"127.0.0.1:{worker}")
+        stack.start_gateway(metrics_listen=f"127.0.0.1:{gateway}")
+        yield Watched(stack, gateway, worker)
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +15,7 @@ import yaml
 from tests.integration.chat.talk import talking
 from tests.integration.metrics.conftest import Watched
 from tests.integration.metrics.scrape import free_port
+from tests.support.prometheus import running_prometheus
 from tests.support.stack import StackUser
 from tests.unit.deploy.monitoring.promql import CONFIG, RULES, alerts, expressions
 
@@ -76,41 +74,9 @@ def configuration(watched: Watched, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(configuration: Path, tmp_path: Path) -> Iterator[str]:
-    """Its address."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not installed (Debian: apt-get install prometheus)")
-    port = free_port()
-    with (tmp_path / "log").open("wb") as output:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={configuration}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
-
-
-@pytest.fixture
-async def prometheus(server: str) -> Prometheus:
-    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(base_url=server) as client:
-        while True:
-            try:
-                if (await client.get("/-/ready")).status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.1)
-    return Prometheus(server)
+def prometheus(configuration: Path) -> Iterator[Prometheus]:
+    with running_prometheus(configuration, free_port()) as url:
+        yield Prometheus(url)
 
 
 async def test_what_is_asked_for_is_there(

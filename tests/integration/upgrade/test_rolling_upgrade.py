@@ -19,7 +19,7 @@ import pytest
 
 from tests.integration.experiments.lab import LONG, config, connected
 from tests.support.earlier import EarlierCode, newest_migration, unpack_earlier
-from tests.support.servers import Databases, running_redis
+from tests.support.servers import running_redis
 from tests.support.stack import Stack, StackUser, running_stack
 
 #: Whole stacks come and go: a command of its own runs these tests.
@@ -37,26 +37,22 @@ def earlier() -> Iterator[EarlierCode]:
 
 
 @pytest.fixture(scope="module")
-def mixed(databases: Databases, migrated_template: str, earlier: EarlierCode) -> Iterator[Stack]:
+def mixed(module_postgres_url: str, earlier: EarlierCode) -> Iterator[Stack]:
     """An earlier and a present gateway on the newest schema, and no worker."""
-    name = databases.create(template=migrated_template)
-    try:
-        with (
-            running_redis() as redis_url,
-            running_stack(
-                database_url=databases.url(name),
-                redis_url=redis_url,
-                namespace="mixed",
-                workers=0,
-                gateways=0,
-                lease_ttl=_LEASE,
-            ) as stack,
-        ):
-            stack.start_gateway(code=earlier.root)
-            stack.start_gateway()
-            yield stack
-    finally:
-        databases.drop(name)
+    with (
+        running_redis() as redis_url,
+        running_stack(
+            database_url=module_postgres_url,
+            redis_url=redis_url,
+            namespace="mixed",
+            workers=0,
+            gateways=0,
+            lease_ttl=_LEASE,
+        ) as stack,
+    ):
+        stack.start_gateway(code=earlier.root)
+        stack.start_gateway()
+        yield stack
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,10 @@ from tests.integration.external.servers.rabbitmq import RabbitMq
 from tests.integration.external.servers.redis_servers import RedisProgram, WatchedRedis
 from tests.integration.external.test_redis_tls import _PASSWORD, documented_user
 from tests.integration.flower.watching import Watcher, ask, running_flower
-from tests.support.servers import server_directory
 from tests.support.stack import Stack, running_stack
 
 #: Workers and servers go and come again, seconds each time: a command of its own runs these tests.
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A directory that accounts of servers can pass through, removed at the end."""
-    with server_directory() as root:
-        yield root
-
-
-@pytest.fixture
-def authority(directory: Path) -> Authority:
-    """A certificate authority."""
-    return Authority(directory)
 
 
 def follow_turns(stack: Stack, watched: Watcher) -> None:
