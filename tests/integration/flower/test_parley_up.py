@@ -16,7 +16,11 @@ from deploy.local.listener import listen
 from tests.support.parley_command import ParleyCommand
 from tests.support.servers import backend, server_directory
 
-pytestmark = pytest.mark.skipif(backend() != "embedded", reason="the stack starts its own servers")
+#: Whole stacks come and go: a command of its own runs these tests.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(backend() != "embedded", reason="the stack starts its own servers"),
+]
 
 UP = (
     "up",

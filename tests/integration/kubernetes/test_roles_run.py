@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from deploy.validation import chart
 from tests.fakes.process import start_model_server
 from tests.integration.kubernetes.pods import client, free_port, migrate, running
 from tests.unit.deploy.kubernetes.rendered import Rendered
+
+#: Every role comes and goes: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
 
 #: Roles that go on until they are told to stop.
 SERVICES = ("gateway", "worker-chat", "worker-experiment", "maintenance", "flower")

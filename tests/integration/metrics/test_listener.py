@@ -33,6 +33,7 @@ async def fails() -> None:
     raise ConnectionError("inner-host:6379 refused")
 
 
+@pytest.mark.slow  # whole stacks come and go
 async def test_every_role_serves_metrics_and_health(postgres_url: str, redis_url: str) -> None:
     with running_stack(
         database_url=postgres_url, redis_url=redis_url, workers=0, gateways=0, namespace="every-role"
@@ -68,6 +69,7 @@ async def test_every_role_serves_metrics_and_health(postgres_url: str, redis_url
             assert maintenance.end(timeout=10.0) == 0
 
 
+@pytest.mark.slow
 async def test_an_address_that_is_taken_is_named_with_the_setting_and_ends_the_process(
     postgres_url: str, redis_url: str
 ) -> None:

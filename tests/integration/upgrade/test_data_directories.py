@@ -18,7 +18,11 @@ from tests.support.earlier import newest_migration
 from tests.support.parley_command import ParleyCommand
 from tests.support.servers import backend, server_directory
 
-pytestmark = pytest.mark.skipif(backend() != "embedded", reason="a data directory is of embedded servers")
+#: Whole stacks come and go: a command of its own runs these tests.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(backend() != "embedded", reason="a data directory is of embedded servers"),
+]
 
 FILES = sorted(FIXTURES.glob("*.tar.xz"))
 _ROOT = Path(__file__).resolve().parents[3]
