@@ -165,7 +165,7 @@ class Imports:
 
 
 def import_from_c(name: str, *arguments: Any) -> None:
-    """`__import__` of scripts, which only strftime, Match.expand and their kin call, from C.
+    """`__import__` of scripts, which only strftime, Match.expand, huge integers and their kin call, from C.
 
     They throw the answer away and take the module from elsewhere, so there is none.
 
@@ -173,5 +173,5 @@ def import_from_c(name: str, *arguments: Any) -> None:
         ImportError: anything else.
     """
     asked_for = arguments[2] if len(arguments) > 2 else None
-    if name not in ("time", "_strptime", "re", "unicodedata") or type(asked_for) is not list:
+    if name not in ("time", "_strptime", "re", "unicodedata", "_pylong") or type(asked_for) is not list:
         raise ImportError("imports go by import statements")

@@ -12,9 +12,13 @@ import sys
 import time
 import unicodedata  # noqa: F401  (the parser, for names beyond ASCII and for N-escapes)
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from workers.sandbox.language.words import words
+
+with suppress(ImportError):  # before Python 3.12
+    import _pylong  # type: ignore[import-not-found]  # noqa: F401  (divisions of huge integers ask for it from C)
 
 _ENCODINGS = words(
     """
@@ -70,6 +74,7 @@ ident = str(uuid.uuid4())
 named = "\\u2022".encode("ascii", "namereplace")
 raw = "\\u00e9".encode("utf-8").decode("utf-8", "replace") + "a".encode("ascii").decode("latin-1")
 big = str(2 ** 200) + str(10 ** 300 // 7) + repr(0.1) + hex(255)
+huge = ((1 << 40_000) + 1) // ((1 << 20_000) + 1)
 try:
     1 / 0
 except ZeroDivisionError as error:
