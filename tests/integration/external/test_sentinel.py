@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from shared.redis_client import connect
 from shared.redis_server import RedisServer
 from shared.settings import Settings
+from tests.chaos.runs import config, runs_of
 from tests.chaos.system import System, running_system
 from tests.integration.external.servers.certificates import Authority
 from tests.integration.external.servers.program import until
@@ -84,6 +85,19 @@ async def test_a_master_that_stands_still_loses_no_turn(postgres_url: str, watch
             system.resume_redis()
 
         await system.under_load(harm(), seed=32, clients=12, duration=12.0, tokens=(20, 50))
+
+
+async def test_a_run_comes_to_the_same_without_its_master(postgres_url: str, watched: WatchedRedis) -> None:
+    async with system_on(watched, postgres_url) as system, runs_of(system, seed=33) as runs:
+        whole = await runs.whole(config(33))
+        run = await runs.begin(whole.config)
+        assert await run.far(len(whole.left.steps) // 3), "it had ended before anything happened"
+        await system.kill_redis()
+        await failed_over(watched)
+        system.history.fault("another master")
+        left = await run.ended()
+        whole.compare(run, left)
+        assert left.outcomes == ["succeeded"], "no healthy run is tried again"
 
 
 async def test_everything_works_under_tls(postgres_url: str, directory: Path, authority: Authority) -> None:
