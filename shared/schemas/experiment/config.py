@@ -184,9 +184,8 @@ class ExperimentConfig(Wire):
     )
     speaking_order_strategy: Annotated[Literal["random", "fixed", "conversational"], Lower] = Field(
         "random",
-        description="How speakers are ordered: drawn, rotating, or drawn with the first speaker uniform "
-        "over those who "
-        "did not speak last.",
+        description="How speakers are ordered: the whole round drawn at once, rotating, or each next speaker "
+        "drawn when somebody has spoken. Nobody who spoke last opens the next round, and openings are fair.",
     )
     comprehension_test: bool = Field(
         False,

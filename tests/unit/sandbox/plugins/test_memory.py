@@ -47,6 +47,21 @@ async def test_a_buffer_is_due_once_for_each_of_its_size() -> None:
     assert due == [16, 27, 38, 49, 60]
 
 
+async def test_pieces_of_turns_leave_the_window_each_once() -> None:
+    """What docs/scripts.md shows: a script sees the newest user message, and two more a turn later."""
+    messages = talk(0)
+    context = in_memory_context(messages=messages)
+    stored: list[str] = []
+    for nth in range(75):
+        messages.said.append(said(nth))
+        if nth % 2 == 0 and await call(context, "should_compress_buffer", 12):
+            piece = await call(context, "get_buffer_messages", 25, 36)
+            if piece:
+                stored += [message["content"] for message in piece]
+                await call(context, "store_memory", "what happened", "25-36")
+    assert stored == [f"message {nth}" for nth in range(49)]
+
+
 async def test_the_least_number_of_messages_can_be_set() -> None:
     context = in_memory_context(messages=talk(34))
     assert await call(context, "should_compress_buffer") is True
