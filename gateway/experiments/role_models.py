@@ -17,7 +17,7 @@ from shared.schemas.connection import ADDRESS_FIELD
 from shared.schemas.controls import ProviderType
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.routing import LOCAL as LOCAL_MODEL
-from shared.schemas.experiment.routing import chosen, named_connection, route
+from shared.schemas.experiment.routing import chosen, is_rewritten, named_connection, route
 from shared.schemas.experiments import RoleModel, RoleModels
 from shared.schemas.provider_settings import LOCAL_MODEL_URL
 
@@ -45,6 +45,8 @@ class _Role:
     connection_field: str | None
     model: str
     connection: str | None
+    #: Whether `models` says so: a connection that it names counts before the role's.
+    rewritten: bool
 
     @property
     def field(self) -> str:
@@ -95,9 +97,17 @@ def _roles(config: ExperimentConfig) -> Iterator[_Role]:
     for index, agent in enumerate(config.agents):
         at = f"agents.{index}"
         own = f"{at}.connection" if agent.connection else common
-        yield _Role(agent.name, f"{at}.model", own, *chosen(config, agent.name))
+        yield _Role(
+            agent.name,
+            f"{at}.model",
+            own,
+            *chosen(config, agent.name),
+            rewritten=is_rewritten(config, agent.name),
+        )
     own = "utility_agent_connection" if config.utility_agent_connection else common
-    yield _Role(None, "utility_agent_model", own, *chosen(config, None))
+    yield _Role(
+        None, "utility_agent_model", own, *chosen(config, None), rewritten=is_rewritten(config, None)
+    )
 
 
 def _all_over(caller: _Connections, config: ExperimentConfig, given: str) -> RoleModels:
@@ -141,7 +151,7 @@ class _Connections:
         Raises:
             _UnroutableError: nothing does.
         """
-        if role.connection is None:
+        if role.connection is None or role.rewritten:
             row, model = self.with_model(role.model)
             if row is not None:
                 return _role_model(row, model)

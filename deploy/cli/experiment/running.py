@@ -60,7 +60,8 @@ def run(
         str | None,
         typer.Option(
             help="The model of every role instead of those in the configuration: local, a model of "
-            "--connection, or CONNECTION/MODEL. As `models: {'*': …}` in the file.",
+            "--connection, or CONNECTION/MODEL, whatever connections the file names; a name alone is asked "
+            "for over these. As `models: {'*': …}` in the file.",
             show_default=False,
         ),
     ] = None,

@@ -64,19 +64,35 @@ def named_connection(model: str) -> tuple[str, str] | None:
 def chosen(config: ExperimentConfig, agent: str | None) -> tuple[str, str | None]:
     """The model and the connection that an agent uses, or the utility agent for ``None``.
 
-    ``models`` rewrites the name, once: an entry for it, else that of ``*``. Rewritten to ``local`` it leaves
-    its connection too.
+    ``models`` rewrites the name, once: an entry for it, else that of ``*``. Rewritten to ``local`` or to
+    ``ollama/<model>`` it leaves its connection too; so it does rewritten to ``<connection>/<model>``, which
+    only who knows the caller's connections can tell (:func:`is_rewritten`).
     """
+    model, connection = _named(config, agent)
+    rewritten = _rewritten(config, model)
+    if rewritten is None:
+        return model, connection
+    return rewritten, None if route(rewritten).kind in ("local", "ollama") else connection
+
+
+def is_rewritten(config: ExperimentConfig, agent: str | None) -> bool:
+    """Whether ``models`` has another name (or the same once more) for the model of an agent, or of the utility
+    agent for ``None``.
+    """
+    return _rewritten(config, _named(config, agent)[0]) is not None
+
+
+def _named(config: ExperimentConfig, agent: str | None) -> tuple[str, str | None]:
     if agent is None:
         model, connection = config.utility_agent_model, config.utility_agent_connection
     else:
         participant = next(one for one in config.agents if one.name == agent)
         model, connection = participant.model, participant.connection
-    connection = connection or config.connection
-    rewritten = config.models.get(model, config.models.get("*"))
-    if rewritten is None:
-        return model, connection
-    return rewritten, None if rewritten == LOCAL else connection
+    return model, connection or config.connection
+
+
+def _rewritten(config: ExperimentConfig, model: str) -> str | None:
+    return config.models.get(model, config.models.get("*"))
 
 
 def routes(config: ExperimentConfig) -> dict[str | None, Route]:

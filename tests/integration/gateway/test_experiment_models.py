@@ -79,6 +79,40 @@ async def test_models_are_rewritten(caller: User) -> None:
     assert await chosen(caller, config("gpt-4.1", models={"*": "local"})) == ("local", "m-1")
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"connection": "llamas"},
+        {"bob": {"connection": "router"}, "utility_agent_connection": "google"},
+        {"connection": "gone"},
+    ],
+    ids=["of all", "of an agent", "not there"],
+)
+@pytest.mark.parametrize(
+    ("rewritten", "expected"),
+    [
+        ("house/m-9", ("house", "m-9")),
+        ("local", ("local", "m-1")),
+        ("ollama/tiny", ("llamas", "tiny")),
+    ],
+)
+async def test_a_rewritten_model_that_names_its_connection_leaves_the_files(
+    caller: User, file: dict[str, Any], rewritten: str, expected: tuple[str, str]
+) -> None:
+    own = [{**one, "connection": "router"} for one in CONFIG["agents"]]
+    for asked in (config("gpt-4.1", **file), {**config("x", **file), "agents": own}):
+        told = (await validated(caller, {**asked, "models": {"*": rewritten}}))["models"]
+        roles = [*told["agents"].values(), told["utility"]]
+        assert {(role["connection_name"], role["model"]) for role in roles} == {expected}
+
+
+async def test_a_rewritten_model_without_a_connection_stays_with_the_files(caller: User) -> None:
+    """No connection is called vendor: the name is one of the file's connection."""
+    for name in ("m-9", "vendor/m-9"):
+        asked = config("gpt-4.1", connection="house", bob={"connection": "google"}, models={"*": name})
+        assert await chosen(caller, asked) == ("google", name)
+
+
 @pytest.mark.parametrize(("given", "model"), [("house", "m-1"), ("house/m-3", "m-3")])
 async def test_the_connection_of_a_request_answers_for_every_role(
     caller: User, given: str, model: str

@@ -48,6 +48,11 @@ def test_models_are_rewritten_once() -> None:
     assert chosen(read, None) == ("ollama/qwen3", None)
 
 
+def test_ollamas_model_leaves_the_connection_and_others_stay() -> None:
+    for name, connection in {"ollama/qwen3": None, "qwen3": "ours", "vendor/model": "ours"}.items():
+        assert chosen(config(connection="ours", models={"*": name}), "Alice") == (name, connection)
+
+
 def test_everything_on_the_local_model() -> None:
     given = {
         "agents": [agent("A", connection="mine"), agent("B", model="gemini-2.5-pro")],
