@@ -262,6 +262,23 @@ class ExperimentConfig(Wire):
         "rounds of the group, the way into it and the results; moderate, those and every step of phase 1; "
         "comprehensive, votes as well.",
     )
+    memory_statement_length: Whole = Field(
+        300,
+        ge=50,
+        le=100_000,
+        description="Characters of each statement that an agent is told of for its memory: its first whole "
+        "sentences.",
+    )
+    memory_reasoning_length: Whole = Field(
+        200, ge=50, le=100_000, description="The same, of each private reasoning."
+    )
+    voting_context_length: Whole = Field(
+        2400,
+        ge=400,
+        le=1_000_000,
+        description="Characters of a round's statements in a question about a vote, shared out among those "
+        "who spoke.",
+    )
     batch_simple_events: bool = Field(
         False, description="Read for older files; simple events cost no call and need no batching."
     )

@@ -12,7 +12,6 @@ from workers.experiment.principles import consequences
 from workers.experiment.principles.distribution import DistributionSet
 from workers.experiment.principles.tables import ROUNDS
 from workers.experiment.records import ApplicationRecord, Choice, ComprehensionRecord, Earning, RankingRecord
-from workers.experiment.services.memory_service import REASONING_LENGTH, STATEMENT_LENGTH
 from workers.experiment.services.protocols import MemoryProtocol
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Telling:
             consequences=consequences.consequences(shown, self._config.averages, self._text),
             payment=self._payment(),
         )
-        return f"{told}\n{self._said(said, STATEMENT_LENGTH)}"
+        return f"{told}\n{self._said(said, self._config.memory_statement_length)}"
 
     def tested(self, sitting: Sitting, record: ComprehensionRecord, *, read: bool) -> str:
         """How the test went; to who did not pass, the clarification: what is right, and by which rule."""
@@ -151,7 +150,7 @@ class Telling:
             )
         )
         if reasons:
-            lines.append(self._said(reasons, REASONING_LENGTH))
+            lines.append(self._said(reasons, self._config.memory_reasoning_length))
         lines += self._outcome(record, choice, earning)
         return "\n".join(lines)
 

@@ -270,10 +270,9 @@ class Phase2Manager:
     async def _decide(self, number: int, statements: Sequence[Statement]) -> VoteRound:
         """Everybody remembers the round; then the group votes, or not, and remembers that."""
         last = self._config.phase2_rounds
-        own_reasoning = self._config.phase2_include_internal_reasoning_in_memory
 
         async def heard(agent: ParticipantAgent) -> None:
-            said = account(statements, agent, self._services.memory, own_reasoning=own_reasoning)
+            said = account(statements, agent, self._services.memory, self._config)
             told = agent.text.text("discussion.memory.round", round=number, rounds=last, said=said)
             tries = next((_asked(own) for own in statements if own.agent == agent.name), 1)
             if tries > 1 and self._config.memory_update_on_retry:

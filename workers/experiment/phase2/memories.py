@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from shared.schemas.experiment.config import ExperimentConfig
 from workers.experiment.agents.participant import ParticipantAgent
 from workers.experiment.degrade import degrade
 from workers.experiment.history import one_line
 from workers.experiment.records import Statement
-from workers.experiment.services.memory_service import REASONING_LENGTH, STATEMENT_LENGTH
 from workers.experiment.services.protocols import MemoryProtocol
 from workers.experiment.steps.journal import Journal
 from workers.experiment.steps.key import StepKey
@@ -58,23 +58,23 @@ def account(
     statements: Sequence[Statement],
     reader: ParticipantAgent,
     memory: MemoryProtocol,
-    *,
-    own_reasoning: bool,
+    config: ExperimentConfig,
 ) -> str:
     """A round as an agent is told it for its memory: each statement in its first sentences, in turn.
 
-    With ``own_reasoning``, what the reader had thought for itself stands before its own statement.
+    Where the configuration has it so, what the reader had thought for itself stands before its own statement.
     """
+    own_reasoning = config.phase2_include_internal_reasoning_in_memory
     lines: list[str] = []
     text = reader.text
     for statement in statements:
         where = {"round": statement.round, "name": statement.agent}
         if own_reasoning and statement.reasoning and statement.agent == reader.name:
-            thought = one_line(memory.truncate_content(statement.reasoning, REASONING_LENGTH))
+            thought = one_line(memory.truncate_content(statement.reasoning, config.memory_reasoning_length))
             lines.append(text.text("discussion.line.reasoning", reasoning=thought, **where))
         if statement.quarantined:
             lines.append(text.text("discussion.line.unavailable", **where))
         else:
-            public = one_line(memory.truncate_content(statement.public, STATEMENT_LENGTH))
+            public = one_line(memory.truncate_content(statement.public, config.memory_statement_length))
             lines.append(text.text("discussion.line.statement", statement=public, **where))
     return "\n".join(lines)

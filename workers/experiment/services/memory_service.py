@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from shared.schemas.experiment.config import ExperimentConfig
     from workers.experiment.agents.utility import UtilityAgent
 
-#: Characters of a statement, and of a reasoning, in what an agent is told for its memory.
-STATEMENT_LENGTH, REASONING_LENGTH = 300, 200
-
 #: The events that an agent rewrites its memory for, at each ``memory_update_threshold``; what is not named is
 #: appended as it is, without a model.
 REWRITTEN: dict[str, frozenset[MemoryEvent]] = {

@@ -172,6 +172,23 @@ async def test_memories_hold_the_own_reasoning_only_where_that_is_configured() -
         assert "Bob has thoughts" not in group.asked("Alice/memory/discussion")[0]
 
 
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [("memory_statement_length", "memory/discussion"), ("voting_context_length", "vote/initiation")],
+)
+async def test_how_much_of_a_statement_is_told_is_configured(key: str, asked: str) -> None:
+    long = " ".join(f"This is sentence number {nth} of mine." for nth in range(40))
+    shown = []
+    for length in (400, 10_000):
+        group = group_of(rounds=1, script=playing(statement=long), **{key: length})
+        await played(group)
+        questions = group.asked(asked)
+        assert len(questions) == 3
+        assert all("This is sentence number 0 of mine." in question for question in questions)
+        shown.append(["number 39" in question for question in questions])
+    assert shown == [[False] * 3, [True] * 3]
+
+
 async def test_a_memory_keeps_that_a_statement_had_to_be_asked_for_again_where_that_is_configured() -> None:
     for kept in (True, False):
         answers = in_turn(["no", "I am for the highest floor.", "I am for the highest average."])

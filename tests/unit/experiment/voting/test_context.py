@@ -10,7 +10,6 @@ from shared.schemas.experiment.terms import FOUR_PRINCIPLES, Language, Principle
 from tests.unit.experiment.voting.group import Group, state
 from workers.experiment.languages.manager import load
 from workers.experiment.services.voting.context import (
-    ALL_STATEMENTS,
     LEAST_STATEMENT,
     clipped,
     discussed,
@@ -25,6 +24,10 @@ def test_what_is_clipped_fits_and_is_the_beginning(words: str, limit: int) -> No
     assert len(shown) <= limit
     line = " ".join(words.split())
     assert shown == line if len(line) <= limit else line.startswith(shown.removesuffix(" …"))
+
+
+#: Characters for all statements.
+ROOM = 2400
 
 
 @pytest.mark.parametrize(
@@ -45,17 +48,17 @@ def test_it_ends_after_a_sentence_or_a_word(words: str, limit: int, shown: str) 
 async def test_everybody_has_the_same_room_in_the_order_of_the_configuration() -> None:
     group = Group({})
     said = {"Cleo": "Third. " * 500, "Ann": "First. " * 500, "Bob": "Second. " * 500}
-    shown = discussed(group.agents[0], group.agents, state(said=said))
+    shown = discussed(group.agents[0], group.agents, state(said=said), ROOM)
     heading, *lines = shown.splitlines()
     assert [line.split(":")[0] for line in lines] == ["Ann", "Bob", "Cleo"]
-    assert all(len(line) > ALL_STATEMENTS // 3 - 20 for line in lines)
-    assert len(shown) < ALL_STATEMENTS + len(heading) + 30
+    assert all(len(line) > ROOM // 3 - 20 for line in lines)
+    assert len(shown) < ROOM + len(heading) + 30
 
 
 async def test_in_a_large_group_each_still_has_some_room() -> None:
     names = tuple(f"A{number}" for number in range(30))
     group = Group({}, agents=names)
-    shown = discussed(group.agents[0], group.agents, state(said=dict.fromkeys(names, "Words. " * 200)))
+    shown = discussed(group.agents[0], group.agents, state(said=dict.fromkeys(names, "Words. " * 200)), ROOM)
     assert all(LEAST_STATEMENT - 20 < len(line) < LEAST_STATEMENT + 20 for line in shown.splitlines()[1:])
 
 
@@ -63,8 +66,10 @@ async def test_silence_is_told() -> None:
     group = Group({})
     silent = state(said={})
     text = group.agents[0].text
-    assert discussed(group.agents[0], group.agents, silent) == text.text("voting.context.silence", round=3)
-    assert own_words(group.agents[0], silent) == text.text("voting.own.nothing")
+    assert discussed(group.agents[0], group.agents, silent, ROOM) == text.text(
+        "voting.context.silence", round=3
+    )
+    assert own_words(group.agents[0], silent, ROOM) == text.text("voting.own.nothing")
 
 
 @pytest.mark.parametrize("language", Language)

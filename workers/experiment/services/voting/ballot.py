@@ -54,7 +54,7 @@ class Box:
             BallotReader(state.agenda, agent.text.language),
             tries=self._settings.two_stage_max_retries,
             timeout=float(self._settings.two_stage_timeout_seconds),
-            context=discussed(agent, self._everybody, state),
+            context=discussed(agent, self._everybody, state, self._config.voting_context_length),
             memory=False,
         )
         if heard.value is None:
@@ -73,7 +73,7 @@ class Box:
             AmountReader(text.language, self._first_bounds.minimum, self._first_bounds.maximum),
             tries=self._settings.two_stage_max_retries,
             timeout=float(self._settings.two_stage_timeout_seconds),
-            context=discussed(agent, self._everybody, state),
+            context=discussed(agent, self._everybody, state, self._config.voting_context_length),
             memory=False,
         )
         return await self._corrected(agent, state, principle, certainty, [heard, amount], amount.value)
@@ -91,7 +91,7 @@ class Box:
             ),
             tries=self._settings.two_stage_max_retries,
             timeout=float(self._settings.ballot_timeout_seconds),
-            context=discussed(agent, self._everybody, state),
+            context=discussed(agent, self._everybody, state, self._config.voting_context_length),
             memory=False,
         )
         if heard.value is None:
@@ -141,7 +141,7 @@ class Box:
                 AmountReader(text.language, self._bounds.minimum, self._bounds.maximum),
                 tries=self._settings.max_constraint_correction_attempts,
                 timeout=float(self._settings.constraint_correction_timeout_seconds),
-                context=discussed(agent, self._everybody, state),
+                context=discussed(agent, self._everybody, state, self._config.voting_context_length),
                 memory=False,
             )
             heard.append(correction)

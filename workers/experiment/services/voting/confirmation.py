@@ -41,6 +41,7 @@ class RollCall:
 
     def __init__(self, config: ExperimentConfig, everybody: Sequence[ParticipantAgent]) -> None:
         self._settings = config.phase2_settings
+        self._length = config.voting_context_length
         self._everybody = everybody
 
     async def hold(
@@ -65,10 +66,10 @@ class RollCall:
         who = agent.text.text("voting.somebody") if initiator is None else initiator
         heard = await agent.ask(
             StepKey(2, state.round, agent.name, "vote/confirmation"),
-            agent.text.text("voting.confirmation", initiator=who, own=own_words(agent, state)),
+            agent.text.text("voting.confirmation", initiator=who, own=own_words(agent, state, self._length)),
             AgreementReader(),
             tries=self._settings.two_stage_max_retries,
             timeout=timeout,
-            context=discussed(agent, self._everybody, state),
+            context=discussed(agent, self._everybody, state, self._length),
         )
         return ConfirmationAnswer(agrees=heard.value, **heard.spoken(agent))

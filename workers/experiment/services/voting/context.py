@@ -10,8 +10,6 @@ from workers.experiment.agents.participant import ParticipantAgent
 from workers.experiment.languages.manager import LanguageManager
 from workers.experiment.services.protocols import DiscussionState
 
-#: Characters of all statements together; shared out among those who spoke.
-ALL_STATEMENTS = 2_400
 #: Characters that a statement is given however many there are.
 LEAST_STATEMENT = 200
 #: Characters of an agent's own reasoning.
@@ -20,12 +18,17 @@ REASONING = 300
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)]*(?=\s|$)|[。！？]+[”’」』）]*")
 
 
-def discussed(agent: ParticipantAgent, agents: Sequence[ParticipantAgent], state: DiscussionState) -> str:
-    """What was said in the round, in the configuration's order, each statement in whole sentences."""
+def discussed(
+    agent: ParticipantAgent, agents: Sequence[ParticipantAgent], state: DiscussionState, length: int
+) -> str:
+    """What was said in the round, in the configuration's order, each statement in whole sentences.
+
+    ``length`` characters are shared out among those who spoke (``voting_context_length``).
+    """
     spoken = [state.statements[other.name] for other in agents if other.name in state.statements]
     if not spoken:
         return agent.text.text("voting.context.silence", round=state.round)
-    room = max(ALL_STATEMENTS // len(spoken), LEAST_STATEMENT)
+    room = max(length // len(spoken), LEAST_STATEMENT)
     lines = [agent.text.text("voting.context.heading", round=state.round)]
     lines += [
         agent.text.text("voting.context.statement", name=said.agent, statement=clipped(said.public, room))
@@ -34,12 +37,12 @@ def discussed(agent: ParticipantAgent, agents: Sequence[ParticipantAgent], state
     return "\n".join(lines)
 
 
-def own_words(agent: ParticipantAgent, state: DiscussionState) -> str:
-    """What the agent itself said and thought last, as far as the round has it."""
+def own_words(agent: ParticipantAgent, state: DiscussionState, length: int) -> str:
+    """What the agent itself said and thought last, as far as the round has it, in ``length`` characters."""
     said = state.statements.get(agent.name)
     if said is None:
         return agent.text.text("voting.own.nothing")
-    words = agent.text.text("voting.own.statement", statement=clipped(said.public, ALL_STATEMENTS))
+    words = agent.text.text("voting.own.statement", statement=clipped(said.public, length))
     if said.reasoning:
         reasoning = agent.text.text("voting.own.reasoning", reasoning=clipped(said.reasoning, REASONING))
         words = f"{words}\n{reasoning}"

@@ -77,14 +77,14 @@ class Poll:
         return Initiation(next((name for name in order if name in willing), None), tuple(answers))
 
     async def _ask(self, agent: ParticipantAgent, state: DiscussionState) -> InitiationAnswer:
-        settings = self._config.phase2_settings
+        settings, length = self._config.phase2_settings, self._config.voting_context_length
         heard = await agent.ask(
             StepKey(2, state.round, agent.name, "vote/initiation"),
-            agent.text.text("voting.initiation", round=state.round, own=own_words(agent, state)),
+            agent.text.text("voting.initiation", round=state.round, own=own_words(agent, state, length)),
             AgreementReader(),
             tries=settings.max_statement_retries,
             timeout=float(settings.statement_timeout_seconds),
-            context=discussed(agent, self._agents, state),
+            context=discussed(agent, self._agents, state, length),
         )
         return InitiationAnswer(wants=heard.value is True, **heard.spoken(agent))
 
