@@ -13,7 +13,7 @@ import secrets
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +32,6 @@ _FORMAT = 1
 _MANIFEST = "parley.json"
 _DUMP = "database.dump"
 _KEYS = ("secret.key", "admin.key")
-
-Tell = Callable[[str], None]
 
 
 def back_up(data: DataDir, target: Path, *, force: bool = False) -> int:

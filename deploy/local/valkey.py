@@ -79,11 +79,6 @@ class EmbeddedValkey:
         """For redis clients."""
         return f"unix://{self.socket}"
 
-    @property
-    def broker_url(self) -> str:
-        """For Celery."""
-        return f"redis+socket://{self.socket}"
-
     def version(self) -> str:
         """The version of the program."""
         told = subprocess.run([self.program, "--version"], capture_output=True, text=True, check=False).stdout

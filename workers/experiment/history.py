@@ -102,10 +102,6 @@ class PublicHistory:
         self._agenda.append(principle)
         return True
 
-    def of_round(self, number: int) -> PublicHistory:
-        """What was said and done in one round."""
-        return PublicHistory((entry for entry in self._entries if entry.round == number), self._agenda)
-
     def truncated(self, limit: int, reader: str | None = None) -> str:
         """The history in at most ``limit`` characters, of whole entries, in their order.
 

@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from shared.database.models import Connection, User
 from shared.database.repositories import owned
 from shared.errors import ConnectionNotFoundError
-from shared.schemas.connection import SECRET_FIELDS, SETTINGS
-from shared.schemas.controls import ProviderType
+from shared.schemas.connection import SECRET_FIELDS
 from shared.schemas.page import Position
 from shared.schemas.provider_settings import LOCAL_MODEL_URL, OpenAISettings, ProviderSettings
 from shared.security.secrets import SecretBox
@@ -157,16 +156,6 @@ def stored_secrets(connection: Connection, box: SecretBox) -> dict[str, Any]:
         SecretUnreadableError: they were encrypted with another key.
     """
     return box.decrypt(connection.secrets) if connection.secrets else {}
-
-
-def reveal(connection: Connection, box: SecretBox) -> ProviderSettings:
-    """The settings of a connection with their secrets, ready to call its provider.
-
-    Raises:
-        SecretUnreadableError: the secrets were encrypted with another key.
-    """
-    model = SETTINGS[ProviderType(connection.provider)]
-    return model.model_validate({**connection.settings, **stored_secrets(connection, box)})
 
 
 _ENSURE_LOCAL = text(

@@ -41,12 +41,6 @@ async def get(
     return row
 
 
-async def of_job(session: AsyncSession, job_id: uuid.UUID) -> Experiment | None:
-    """The experiment that a job runs."""
-    found: Experiment | None = await session.scalar(select(Experiment).where(Experiment.job_id == job_id))
-    return found
-
-
 async def page(
     session: AsyncSession,
     owner_id: uuid.UUID,

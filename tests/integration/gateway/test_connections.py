@@ -44,9 +44,7 @@ async def patch(user: User, connection: dict[str, Any], body: dict[str, Any]) ->
 async def revealed(state: GatewayState, user: User, connection: dict[str, Any]) -> OpenAISettings:
     async with state.sessions() as session:
         row = await connections.get(session, uuid.UUID(user.id), uuid.UUID(connection["id"]))
-    settings = connections.reveal(row, state.box)
-    assert isinstance(settings, OpenAISettings)
-    return settings
+    return OpenAISettings.model_validate({**row.settings, **connections.stored_secrets(row, state.box)})
 
 
 async def test_secrets_are_written_and_never_read_back(ada: User, state: GatewayState) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -230,8 +229,3 @@ def make_agents(
 def language_of(config: ExperimentConfig, agent: AgentConfig) -> Language:
     """The language that an agent is spoken to in: its own where the file gives one, else the experiment's."""
     return agent.language if "language" in agent.model_fields_set else config.language
-
-
-def names_of(agents: Sequence[ParticipantAgent]) -> tuple[str, ...]:
-    """Their names, in order."""
-    return tuple(agent.name for agent in agents)

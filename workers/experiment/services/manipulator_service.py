@@ -16,6 +16,7 @@ from workers.experiment.records import (
     Ranking,
     RankingRecord,
 )
+from workers.experiment.services.preferences.distances import kendall
 from workers.experiment.services.protocols import Aggregate, DiscussionState
 from workers.experiment.steps.journal import Journal
 from workers.experiment.steps.key import StepKey
@@ -23,7 +24,7 @@ from workers.experiment.steps.key import StepKey
 if TYPE_CHECKING:
     from shared.schemas.experiment.config import ExperimentConfig
 
-HIDDEN_TARGET, PERSUASIVE, DISRUPTIVE = "hidden_target", "persuasive", "disruptive"
+HIDDEN_TARGET, PERSUASIVE = "hidden_target", "persuasive"
 
 
 class Aggregation(Protocol):
@@ -191,7 +192,7 @@ class ManipulatorService:
             if name not in before_state or name not in after_state:
                 continue
             before, after = before_state[name].order, after_state[name].order
-            moved = {"distance": reversed_pairs(before, after)}
+            moved = {"distance": kendall(before, after)}
             if self._target is not None:
                 was, became = before.index(self._target) + 1, after.index(self._target) + 1
                 moved = {"before": was, "after": became, "shift": was - became, **moved}
@@ -309,12 +310,6 @@ class ManipulatorService:
         if self._target is not None:
             found["favoured_shares"] = {when: _mean(said) for when, said in shares.items()}
         return found
-
-
-def reversed_pairs(one: Sequence[Principle], other: Sequence[Principle]) -> int:
-    """The distance of two rankings (Kendall's): how many pairs they order differently."""
-    place = {principle: at for at, principle in enumerate(other)}
-    return sum(place[better] > place[worse] for at, better in enumerate(one) for worse in one[at + 1 :])
 
 
 def _mean(values: Sequence[int]) -> float | None:

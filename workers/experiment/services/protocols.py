@@ -33,15 +33,11 @@ if TYPE_CHECKING:
 
 
 class MemoryEvent(StrEnum):
-    """What a memory is updated with; the simple ones are appended without a model."""
+    """What a memory is updated with: by its agent, or by appending it (``memory_update_threshold``)."""
 
-    # Simple
     VOTE_INITIATION = "vote_initiation"
     VOTE_CONFIRMATION = "vote_confirmation"
     BALLOT = "ballot"
-    AMOUNT = "amount"
-    STATUS = "status"
-    # Complex: the agent rewrites its memory
     RANKING = "ranking"
     EXPLANATION = "explanation"
     COMPREHENSION = "comprehension"

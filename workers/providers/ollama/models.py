@@ -45,16 +45,3 @@ class OllamaOptions(TypedDict, total=False):
     seed: int
     stop: list[str]
     num_ctx: int
-
-
-class OllamaPayload(TypedDict, total=False):
-    """Body of ``POST /api/chat``, as far as Parley uses it."""
-
-    model: str
-    messages: list[OllamaMessage]
-    stream: bool
-    options: OllamaOptions
-    format: Literal["json"] | dict[str, Any]
-    think: bool | str
-    tools: list[dict[str, Any]]
-    keep_alive: str | int

@@ -29,7 +29,8 @@ from workers.experiment.records import (
     Statement,
     VoteRound,
 )
-from workers.experiment.services.manipulator_service import ManipulatorService, reversed_pairs
+from workers.experiment.services.manipulator_service import ManipulatorService
+from workers.experiment.services.preferences.distances import kendall
 
 
 def made(count: int = 4, **manipulator: Any) -> tuple[ManipulatorService, Group]:
@@ -239,4 +240,4 @@ def test_the_distance_counts_reversed_pairs(one: list[Principle], other: list[Pr
         (a, b) for a, b in pairs if (one.index(a) < one.index(b)) != (other.index(a) < other.index(b))
     ]
 
-    assert reversed_pairs(one, other) == reversed_pairs(other, one) == len(reversed_ones)
+    assert kendall(tuple(one), tuple(other)) == kendall(tuple(other), tuple(one)) == len(reversed_ones)

@@ -28,8 +28,6 @@ SIMPLE = {
     MemoryEvent.VOTE_INITIATION,
     MemoryEvent.VOTE_CONFIRMATION,
     MemoryEvent.BALLOT,
-    MemoryEvent.AMOUNT,
-    MemoryEvent.STATUS,
 }
 
 MakeRun = Callable[..., Any]
