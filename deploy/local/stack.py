@@ -34,11 +34,11 @@ class Stack:
     Attributes:
         url: where the gateway answers.
         environment: of every process that runs Parley's own code.
-        servers: the embedded servers; each starts at once.
+        valkey: the embedded Valkey, or None where somebody else provides Redis; it starts at once.
+        postgres: likewise. The schema is brought up to date when it is there.
         model: the local model, or None.
         services: gateway, workers and Flower; they start when servers and schema are there.
         elsewhere: parts that somebody else provides.
-        migrate: whether to bring the schema up to date first.
     """
 
     url: str

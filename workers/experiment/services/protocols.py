@@ -203,8 +203,8 @@ class VotingProtocol(Protocol):
             VotingTimeoutError: nobody answered in time.
         """
 
-    def validate_consensus(self, votes: Sequence[Ballot], required_consensus: str) -> Consensus:
-        """What the ballots come to under ``unanimity`` or ``majority`` of all agents."""
+    def validate_consensus(self, votes: Sequence[Ballot], required_consensus: str | None = None) -> Consensus:
+        """What the ballots come to under ``unanimity`` or ``majority`` of all; default: as configured."""
 
     def announce(self, vote: VoteRound) -> str | None:
         """What the public history says of a vote, in the group's language: never who voted for what.

@@ -11,7 +11,7 @@ class StepKey:
     """The place of a step in the protocol; two runs of the same configuration name their steps alike.
 
     Attributes:
-        phase: 1 or 2.
+        phase: 1 or 2; 0 for what a run notes of itself before both.
         round: from 1; ``None`` for what belongs to no round (of phase 2: what follows its last one).
         agent: whose step it is; ``None`` for the group's, such as a draw of the speaking order.
         purpose: what it is for, in lower case, parts separated by ``/``: ``ballot/amount``.
