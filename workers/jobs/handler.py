@@ -55,7 +55,7 @@ class Handler(Protocol):
         """The attempt is over."""
 
     async def has_stages_left(self, attempt: RunningAttempt) -> bool:
-        """Whether stages 4 and 5 follow the answer."""
+        """Whether stages 4 and 5 follow the answer; asked once, before :meth:`keep`."""
 
     async def run_stages(self, attempt: RunningAttempt) -> None:
         """Run the stages after the answer that are not committed yet; each commits what it made."""

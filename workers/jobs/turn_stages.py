@@ -16,6 +16,7 @@ from shared.database.repositories.memories import MemoryAct
 from shared.database.repositories.module_state import ModuleRun
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
+from shared.jobs.statements import as_json
 from shared.jobs.states import Status
 from shared.jobs.store import FencedTransaction
 from shared.metrics.turns import STAGE_SECONDS
@@ -42,9 +43,8 @@ from workers.sandbox.plugins.ports import Said
 
 _TRACE = text("SELECT trace FROM turn_traces WHERE job_id = :job_id")
 _LEFT = text("SELECT module_id, stage, variables FROM module_states WHERE job_id = :job_id ORDER BY id")
-_RECORDED = text(
-    "SELECT 1 FROM module_states WHERE job_id = :job_id AND module_id = :module_id AND stage = :stage"
-)
+#: The trace tells of every module that was committed; state only of those that still have a place for it.
+_RECORDED = text("SELECT 1 FROM turn_traces WHERE job_id = :job_id AND trace @> CAST(:told AS jsonb)")
 #: Stages after the answer.
 _AFTER = (4, 5)
 #: What the outcome tells of an answer that was not finished.
@@ -85,6 +85,7 @@ class TurnStages:
         self._request: ChatRequest | None = None
         self._answering: StageTrace | None = None
         self._done: set[UUID] = set()
+        self._follow = False
         self.trace = TurnTrace(session_id=str(job.id), attempt=job.attempt)
         self._room = TraceRoom()
         self._begun = perf_counter()  # the stage that runs
@@ -139,7 +140,7 @@ class TurnStages:
             self._answering.duration_ms = round((reply.details.get("response_time") or 0.0) * 1000, 3)
         self.trace.response = {**reply.details, **_ENDS.get(status, {})}
         if status is Status.SUCCEEDED:
-            self.trace.post_response = "pending" if await self.left(reply.content) else "done"
+            self.trace.post_response = "pending" if self._follow else "done"
         await self._put_trace(transaction, job)
         # Without a conversation only what belongs to the persona has a place.
         lasting = job.conversation_id is not None or any(one.scope == "persona" for one in self._changes)
@@ -147,11 +148,15 @@ class TurnStages:
 
     # After the answer -------------------------------------------------------------------------------------
     async def left(self, reply: str) -> bool:
-        """Whether modules are to run after the answer."""
-        if self._loaded is None:
-            return False
-        modules, resolver = self._loaded.modules, self._loaded.resolver
-        return any((await resolver.post_response_modules(modules, reply, self._done)).values())
+        """Whether modules are to run after the answer; :meth:`keep` writes what was found here.
+
+        A search near its time limit may come out otherwise when it is repeated, and the transaction of the
+        answer is no place to search.
+        """
+        if self._loaded is not None:
+            modules, resolver = self._loaded.modules, self._loaded.resolver
+            self._follow = any((await resolver.post_response_modules(modules, reply, self._done)).values())
+        return self._follow
 
     async def after_answer(self, reply: str, details: Mapping[str, Any], message_id: UUID | None) -> None:
         """Stages 4 and 5: each module is committed on its own, so that a take-over runs what is missing."""
@@ -217,7 +222,8 @@ class TurnStages:
         self.trace.warnings += [warning.traced() for warning in outcome.warnings]
         acts = scripts.take_memories(outcome.module_name)
         runs = [] if outcome.change is None else [_run(outcome.change, self.trace.stages)]
-        place = {"job_id": job.id, "module_id": outcome.module_id, "stage": outcome.stage}
+        told = {"stages": [{"stage": outcome.stage, "modules": [{"id": str(outcome.module_id)}]}]}
+        place = {"job_id": job.id, "told": as_json(told)}
 
         async def write() -> None:
             async with self._parts.store.fenced(job) as transaction:

@@ -24,6 +24,7 @@ from shared.security.secrets import SecretBox
 from tests.fakes.process import ModelServer, start_model_server
 from tests.integration.jobs.faults import Faults, faulty_engine
 from tests.integration.jobs.house import House
+from workers.chat.modules.trigger_matcher import TriggerMatcher
 from workers.jobs.chat import ChatHandler
 from workers.jobs.runner import JobRunner
 from workers.jobs.running import StopReason
@@ -304,6 +305,52 @@ async def test_a_module_whose_commit_got_no_reply_is_not_committed_twice(
         assert first.faults.lose == 0
     await require_everything_once(house, job, 1)
     assert len(calls(model)) == 3
+
+
+async def test_a_lost_reply_of_a_module_that_was_deleted_stores_its_memories_once(
+    house: House, hire: Hire, model: ModelServer
+) -> None:
+    """Its variables have no place any more, so that no row of them tells that the commit went through."""
+    job = await asked(house, model, SLOW)
+    async with hire("first") as first:
+        attempt = first.begin()
+        await model.await_("requests", 3)
+        await house.do("DELETE FROM modules WHERE name = 'felt'")
+        first.faults.lose = 1
+        assert (await attempt).endswith("succeeded")
+        assert first.faults.lose == 0
+    states = await house.rows("SELECT stage FROM module_states WHERE job_id = :id ORDER BY id", id=job.id)
+    assert [row["stage"] for row in states] == [1, 4, 5]
+    stored = await house.rows(
+        "SELECT content FROM memories WHERE job_id = :id AND kind = 'stored' ORDER BY id", id=job.id
+    )
+    assert [row["content"] for row in stored] == ["early", "fourth", "felt", "last"]
+
+
+async def test_whether_stages_follow_is_decided_once(
+    house: House, hire: Hire, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search near its limit might end in time if it were repeated; the commit waits for none."""
+    looks: list[str] = []
+    search = TriggerMatcher._search_one
+
+    async def too_slow_at_first(self: TriggerMatcher, pattern: Any, text: str) -> Any:
+        looks.append(text)
+        if len(looks) == 1:
+            raise TimeoutError
+        return await search(self, pattern, text)
+
+    monkeypatch.setattr(TriggerMatcher, "_search_one", too_slow_at_first)
+    job = await asked(house, model, SLOW)
+    await house.do("UPDATE modules SET trigger_pattern = '.' WHERE name = 'fourth'")
+    await house.do("UPDATE modules SET trigger_pattern = 'never' WHERE name IN ('broken', 'felt', 'last')")
+    async with hire("first") as first:
+        assert (await first.begin()).endswith("succeeded")
+    ended = await house.job(job.id)
+    assert (ended.status, ended.post_response) == (Status.SUCCEEDED, PostResponse.DONE)
+    trace = (await house.row("SELECT trace FROM turn_traces WHERE job_id = :id", id=job.id))["trace"]
+    assert trace["post_response"] == "done"
+    assert len(looks) == 1
 
 
 async def test_a_worker_lost_before_the_answer_leaves_nothing(
