@@ -25,6 +25,7 @@ from shared.jobs import new_turn
 from shared.jobs.experiments import NewExperiment
 from shared.jobs.job import Job
 from shared.jobs.listing import jobs_by_id
+from shared.schemas.experiment.cautions import cautions
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.estimate import expected_calls
 from shared.schemas.experiment.identity import config_hash, derived_seed
@@ -122,6 +123,7 @@ async def validate_experiment(
     return ExperimentValidated(
         valid=not errors,
         errors=errors,
+        cautions=[ExperimentFault(field=one.field, message=one.message) for one in cautions(config)],
         calls=CallsExpected(
             phase_1=calls.phase_1,
             per_round=calls.per_round,

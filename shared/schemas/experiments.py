@@ -83,10 +83,14 @@ class ExperimentFault(Wire):
 
 
 class ExperimentValidated(Wire):
-    """What ``POST /api/experiments/validate`` found; what could not be worked out is null."""
+    """What ``POST /api/experiments/validate`` found; what could not be worked out is null.
+
+    ``cautions``: what is valid, stops no run, and may not be what was meant.
+    """
 
     valid: bool
     errors: list[ExperimentFault]
+    cautions: list[ExperimentFault] = Field(default_factory=list)
     calls: CallsExpected | None = None
     profile: str | None = None
     seed: int | None = None

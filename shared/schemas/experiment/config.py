@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.experiment import consistency
 from shared.schemas.experiment.agent_config import AgentConfig
-from shared.schemas.experiment.fault import refuse
+from shared.schemas.experiment.fault import Fault, refuse
 from shared.schemas.experiment.phase2_settings import Phase2Settings
 from shared.schemas.experiment.profile import Profile, with_profile
 from shared.schemas.experiment.scalars import (
@@ -337,9 +337,13 @@ class ExperimentConfig(Wire):
         return filled
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        refuse(consistency.faults(self))
+    def _goes_together(self, info: ValidationInfo) -> Self:
+        refuse(self.inconsistencies(), info)
         return self
+
+    def inconsistencies(self) -> Iterator[Fault]:
+        """What does not go together, sections for themselves left out."""
+        return consistency.faults(self)
 
     @property
     def names(self) -> tuple[str, ...]:

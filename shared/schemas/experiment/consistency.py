@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from shared.schemas.experiment.fault import Fault
+from shared.schemas.experiment.fault import Fault, UnsettledError
 
 if TYPE_CHECKING:
     from shared.schemas.experiment.config import ExperimentConfig
 
 
-def faults(config: ExperimentConfig) -> list[Fault]:
-    """Everything that does not go together, with its paths."""
-    return [*_names(config), *_ranges(config), *_rounds(config), *_decision(config), *_manipulator(config)]
+def faults(config: ExperimentConfig) -> Iterator[Fault]:
+    """What does not go together, with its paths; a check of keys that are not valid is left out."""
+    for check in (_names, _phase_1, _phase_2, _rounds, _decision, _amount, _manipulator, _interventions):
+        try:
+            yield from check(config)
+        except UnsettledError:
+            continue
 
 
 def same_name(one: str, other: str) -> bool:
@@ -28,22 +32,32 @@ def _folded(name: str) -> str:
 def _names(config: ExperimentConfig) -> Iterator[Fault]:
     first: dict[str, int] = {}
     for index, agent in enumerate(config.agents):
-        before = first.setdefault(_folded(agent.name), index)
+        try:
+            name = agent.name
+        except UnsettledError:
+            continue
+        before = first.setdefault(_folded(name), index)
         if before != index:
             yield Fault(
                 f"agents.{index}.name",
-                f"{agent.name!r} is also the name of agents.{before}; names must differ in more than case "
+                f"{name!r} is also the name of agents.{before}; names must differ in more than case "
                 f"and blanks",
             )
 
 
-def _ranges(config: ExperimentConfig) -> Iterator[Fault]:
-    for key in ("distribution_range_phase1", "distribution_range_phase2"):
-        lowest, highest = getattr(config, key)
-        if lowest >= highest:
-            yield Fault(
-                key, f"must be [lowest, highest] with the lowest lower; {lowest:g} is not below {highest:g}"
-            )
+def _phase_1(config: ExperimentConfig) -> Iterator[Fault]:
+    yield from _range("distribution_range_phase1", *config.distribution_range_phase1)
+
+
+def _phase_2(config: ExperimentConfig) -> Iterator[Fault]:
+    yield from _range("distribution_range_phase2", *config.distribution_range_phase2)
+
+
+def _range(key: str, lowest: float, highest: float) -> Iterator[Fault]:
+    if lowest >= highest:
+        yield Fault(
+            key, f"must be [lowest, highest] with the lowest lower; {lowest:g} is not below {highest:g}"
+        )
 
 
 def _rounds(config: ExperimentConfig) -> Iterator[Fault]:
@@ -58,6 +72,10 @@ def _decision(config: ExperimentConfig) -> Iterator[Fault]:
     imposed = config.imposed
     if imposed is not None and imposed.constrained and config.imposed_amount is None:
         yield Fault("imposed_amount", f"must be given in dollars a year: {imposed.value} needs an amount")
+
+
+def _amount(config: ExperimentConfig) -> Iterator[Fault]:
+    imposed = config.imposed
     if config.imposed_amount is not None and (imposed is None or not imposed.constrained):
         yield Fault("imposed_amount", f"must be left out: decision_rule {config.decision_rule} has no amount")
 
@@ -71,6 +89,12 @@ def _manipulator(config: ExperimentConfig) -> Iterator[Fault]:
             "manipulator.name",
             f"{manipulator.name!r} is no agent; the agents are {', '.join(config.names[:10])}",
         )
+
+
+def _interventions(config: ExperimentConfig) -> Iterator[Fault]:
+    manipulator = config.manipulator
+    if manipulator is None:
+        return
     for index, number in enumerate(manipulator.intervention_round or ()):
         if number > config.phase2_rounds:
             yield Fault(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationInfo
+
+#: Context of a validation that looks at each key by itself: keys that do not go together are let pass.
+EACH_BY_ITSELF: Mapping[str, Any] = {"each_by_itself": True}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, and where: ``field`` is the path of a key, parts joined by dots (``agents.1.name``)."""
+    """What is wrong, and where: ``field`` is the path of a key, parts joined by dots (``agents.1.name``);
+    empty for the whole section that was checked.
+    """
 
     field: str
     message: str
@@ -26,11 +34,17 @@ class InconsistentError(ValueError):
         super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
 
 
-def refuse(faults: Sequence[Fault]) -> None:
-    """Nothing, when there are no faults.
+class UnsettledError(Exception):
+    """A check needs a key that is not valid itself: it can say nothing."""
+
+
+def refuse(faults: Iterable[Fault], info: ValidationInfo) -> None:
+    """Nothing, when there are no faults or each key is looked at by itself.
 
     Raises:
         InconsistentError: there are.
     """
-    if faults:
-        raise InconsistentError(faults)
+    if (info.context or {}).get("each_by_itself"):
+        return
+    if found := list(faults):
+        raise InconsistentError(found)

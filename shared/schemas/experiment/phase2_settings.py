@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from shared.schemas.base import Wire
 from shared.schemas.experiment.fault import Fault, refuse
@@ -124,17 +125,17 @@ class Phase2Settings(Wire):
     )
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        if self.amount_min_reasonable > self.amount_max_reasonable:
-            refuse(
-                [
-                    Fault(
-                        "amount_min_reasonable",
-                        f"must not be more than amount_max_reasonable ({self.amount_max_reasonable})",
-                    )
-                ]
-            )
+    def _goes_together(self, info: ValidationInfo) -> Self:
+        refuse(self.inconsistencies(), info)
         return self
+
+    def inconsistencies(self) -> Iterator[Fault]:
+        """What does not go together."""
+        if self.amount_min_reasonable > self.amount_max_reasonable:
+            yield Fault(
+                "amount_min_reasonable",
+                f"must not be more than amount_max_reasonable ({self.amount_max_reasonable})",
+            )
 
     @property
     def two_stage_voting_max_retries(self) -> int:

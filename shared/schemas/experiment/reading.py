@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from shared.errors import ValidationError
 from shared.schemas.experiment.aliases import ALIASES, MEMORY_LIMIT, PLACES, Given
 from shared.schemas.experiment.config import ExperimentConfig
-from shared.schemas.experiment.fault import Fault, InconsistentError
+from shared.schemas.experiment.examination import examined
+from shared.schemas.experiment.fault import Fault
 from shared.schemas.experiment.keys import names_in
 from shared.schemas.text import storable_json
 from shared.schemas.yaml_document import read_yaml
@@ -59,36 +61,29 @@ def read_config(document: Mapping[str, Any] | str | bytes) -> ExperimentConfig:
     try:
         config = ExperimentConfig.model_validate(given.values)
     except pydantic.ValidationError as error:
-        raise ConfigError([*given.faults, *_faults(error, given)]) from error
+        raise ConfigError([*given.faults, *_faults(given)]) from error
     if given.faults:
         raise ConfigError(given.faults)
     return config
 
 
-def _faults(error: pydantic.ValidationError, given: Given) -> Iterator[Fault]:
-    told: set[tuple[str, str]] = set()
-    for one in error.errors(include_url=False):
-        for fault in _faults_of(one):
-            fault = Fault(given.path(fault.field) or "body", fault.message)
-            if (fault.field, fault.message) not in told:
-                told.add((fault.field, fault.message))
-                yield fault
+def _faults(given: Given) -> Iterator[Fault]:
+    """Every fault once: of the keys for themselves, then of those that do not go together."""
+    errors, inconsistent = examined(given.values)
+    found = [*(_fault_of(error) for error in errors), *inconsistent]
+    yield from dict.fromkeys(Fault(given.path(one.field) or "body", one.message) for one in found)
 
 
-def _faults_of(error: Any) -> Iterator[Fault]:
+def _fault_of(error: ErrorDetails) -> Fault:
     path = ".".join(str(part) for part in error["loc"])
     cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, InconsistentError):
-        for fault in cause.faults:
-            yield Fault(f"{path}.{fault.field}" if path else fault.field, fault.message)
-    elif isinstance(cause, ValueError):
-        yield Fault(path, f"{cause}{_shown(error['input'])}")
-    elif error["type"] == "extra_forbidden":
-        yield Fault(path, _unknown(path))
-    elif error["type"] == "missing":
-        yield Fault(path, "must be given")
-    else:
-        yield Fault(path, f"{_lowered(error['msg'])}{_shown(error['input'])}")
+    if isinstance(cause, ValueError):
+        return Fault(path, f"{cause}{_shown(error['input'])}")
+    if error["type"] == "extra_forbidden":
+        return Fault(path, _unknown(path))
+    if error["type"] == "missing":
+        return Fault(path, "must be given")
+    return Fault(path, f"{_lowered(error['msg'])}{_shown(error['input'])}")
 
 
 def _unknown(path: str) -> str:

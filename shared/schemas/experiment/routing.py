@@ -76,9 +76,7 @@ def chosen(config: ExperimentConfig, agent: str | None) -> tuple[str, str | None
 
 
 def is_rewritten(config: ExperimentConfig, agent: str | None) -> bool:
-    """Whether ``models`` has another name (or the same once more) for the model of an agent, or of the utility
-    agent for ``None``.
-    """
+    """Whether ``models`` names a model for an agent, or for the utility agent (``None``), not its own."""
     return _rewritten(config, _named(config, agent)[0]) is not None
 
 

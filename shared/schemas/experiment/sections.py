@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from shared.schemas.base import Wire
 from shared.schemas.experiment.agent_config import AgentName
@@ -33,11 +41,15 @@ class IncomeClassProbabilities(Wire):
     low: Probability = Field(description="Probability of the worst paid class, 0 to 1.")
 
     @model_validator(mode="after")
-    def _adds_up(self) -> Self:
+    def _adds_up(self, info: ValidationInfo) -> Self:
+        refuse(self.inconsistencies(), info)
+        return self
+
+    def inconsistencies(self) -> Iterator[Fault]:
+        """What does not go together."""
         total = sum(self.in_order(), Decimal(0))
         if abs(total - 1) > SUM_TOLERANCE:
-            raise ValueError(f"must add up to 1 (within {SUM_TOLERANCE:f}); they add up to {total}")
-        return self
+            yield Fault("", f"must add up to 1 (within {SUM_TOLERANCE:f}); they add up to {total}")
 
     def in_order(self) -> tuple[Decimal, ...]:
         """From the highest class to the lowest."""
@@ -163,14 +175,17 @@ class ManipulatorConfig(Wire):
     )
 
     @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        faults = [
-            Fault(f"tiebreak_order.{index}", f"{principle.value} must be named once, and be one of the four")
-            for index, principle in enumerate(self.tiebreak_order)
-            if principle in self.tiebreak_order[:index] or principle not in list(Principle)[:4]
-        ]
-        refuse(faults)
+    def _each_once(self, info: ValidationInfo) -> Self:
+        refuse(self.inconsistencies(), info)
         return self
+
+    def inconsistencies(self) -> Iterator[Fault]:
+        """What does not go together."""
+        for index, principle in enumerate(self.tiebreak_order):
+            if principle in self.tiebreak_order[:index] or principle not in list(Principle)[:4]:
+                yield Fault(
+                    f"tiebreak_order.{index}", f"{principle.value} must be named once, and be one of the four"
+                )
 
 
 class BudgetConfig(Wire):

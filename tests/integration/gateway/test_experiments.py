@@ -148,6 +148,34 @@ async def test_validation_tells_what_a_run_would_take(ada: User) -> None:
     assert (await ada.http.get("/api/experiments")).json()["items"] == []
 
 
+async def test_validation_tells_every_fault_and_what_may_surprise(ada: User) -> None:
+    await connect(ada)
+
+    async def validated(**keys: Any) -> dict[str, Any]:
+        answer = await ada.http.post("/api/experiments/validate", json={"config": {**CONFIG, **keys}})
+        told: dict[str, Any] = answer.json()
+        return told
+
+    careless = await validated(batch_simple_events=True)
+    assert careless["valid"] is True
+    (caution,) = careless["cautions"]
+    assert caution["field"] == "batch_simple_events"
+    assert "no effect" in caution["message"]
+    wrong = await validated(
+        agents=[CONFIG["agents"][0]] * 2,
+        decision_rule="imposed:maximizing_average_floor_constraint",
+        phase2_round=3,
+        batch_simple_events=True,
+    )
+    assert (wrong["valid"], wrong["cautions"]) == (False, [])
+    assert {error["field"] for error in wrong["errors"]} == {
+        "agents.1.name",
+        "imposed_amount",
+        "phase2_round",
+    }
+    assert (await validated())["cautions"] == []
+
+
 async def test_the_schema_is_published(ada: User) -> None:
     answer = await ada.http.get("/api/experiments/schema")
     assert answer.status_code == 200

@@ -187,6 +187,86 @@ def test_all_faults_are_told_at_once() -> None:
     assert told.keys() == {"language", "phase2_rounds", "nonsense"}
 
 
+def test_what_does_not_go_together_is_told_beside_wrong_keys() -> None:
+    given_document = document(
+        "Ana",
+        "ana",
+        "Ben",
+        phase2_round=3,
+        language="French",
+        decision_rule="imposed:maximizing_average_floor_constraint",
+        distribution_range_phase1=[2, 1],
+        distribution_range_phase2=[0, 1],
+        income_class_probabilities={**SHARES, "low": 0.11, "lowest": 0},
+        phase2_settings={"amount_min_reasonable": 900, "amount_max_reasonable": 800, "x": 1},
+        manipulator={"name": "Zoe", "typ": "x", "intervention_round": [1, 11], "tiebreak_seed": -1},
+    )
+    given_document["agents"][2]["modle"] = "x"
+    assert faults(given_document).keys() == {
+        "phase2_round",
+        "language",
+        "agents.2.modle",
+        "agents.1.name",
+        "imposed_amount",
+        "distribution_range_phase1",
+        "distribution_range_phase2.0",
+        "income_class_probabilities",
+        "income_class_probabilities.lowest",
+        "phase2_settings.amount_min_reasonable",
+        "phase2_settings.x",
+        "manipulator.name",
+        "manipulator.typ",
+        "manipulator.intervention_round.1",
+        "manipulator.tiebreak_seed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given_document", "fields"),
+    [
+        # Of what is not valid itself nothing more is told, nor of what depends on it.
+        (document(phase2_rounds=0, minimum_rounds=11), {"phase2_rounds"}),
+        (document(decision_rule="dictator", imposed_amount=3), {"decision_rule"}),
+        (document(income_class_probabilities={**SHARES, "low": 2}), {"income_class_probabilities.low"}),
+        (document(income_class_probabilities={"high": 2}, minimum_rounds=11), None),
+        (
+            {"agents": [agent("A"), {"name": "-"}, agent("a")], "manipulator": {"name": "Zoe"}},
+            {"agents.1.name", "agents.1.personality", "agents.2.name"},
+        ),
+        (
+            {"agents": [agent("A", x=1)], "manipulator": {"name": "Zoe"}, "minimum_rounds": 11},
+            {"agents.0.x", "agents", "minimum_rounds"},
+        ),
+        ({"agents": [agent("A"), "B", agent("a")], "y": 1}, {"agents.1", "agents.2.name", "y"}),
+        ({"manipulator": {"name": "Zoe"}, "minimum_rounds": 11}, {"agents", "minimum_rounds"}),
+        (document("A", "a", manipulator=3, phase2_settings=[1]), None),
+        (
+            document(voting_retry_attempts=99, required_consensus="imposed:x", imposed_amount=3),
+            {"voting_retry_attempts", "required_consensus"},
+        ),
+    ],
+)
+def test_what_depends_on_a_wrong_key_is_not_guessed_at(
+    given_document: dict[str, Any], fields: set[str] | None
+) -> None:
+    told = faults(given_document)
+    if fields is None:
+        fields = {"minimum_rounds"} if "minimum_rounds" in given_document else {"agents.1.name"}
+        assert fields < told.keys()
+        assert not told.keys() & {"income_class_probabilities", "manipulator.name"}
+    else:
+        assert told.keys() == fields
+
+
+def test_every_wrong_value_is_told_whatever_else_is_wrong() -> None:
+    """Each of the configurations that are refused, with a key that is not one, and with two agents alike."""
+    for keys, field, _ in REFUSED:
+        if "agents" in keys or field == "body":
+            continue
+        wrong = {**document("Alice", "Bob", "Carol", "bob"), **keys, "nonsense": 1}
+        assert {field, "nonsense", "agents.3.name"} <= faults(wrong).keys(), keys
+
+
 @pytest.mark.parametrize("given_document", [[], "3", "just text", b"- a\n- b", "null"])
 def test_what_is_no_mapping(given_document: Any) -> None:
     assert faults(given_document).keys() == {"body"}
