@@ -7,17 +7,25 @@ import logging
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.errors import ConversationBusyError, JobNotEndedError, SecretErasedError
+from shared.errors import (
+    ConversationBusyError,
+    ConversationNotFoundError,
+    JobNotEndedError,
+    SecretErasedError,
+)
 from shared.jobs.event_log import EventLog
 from shared.jobs.job import Job
 from shared.jobs.statements import statement
-from shared.jobs.store import JobStore, lock_conversation
+from shared.jobs.store import JobStore
 from shared.jobs.wakeups import Wakeups
 
 log = logging.getLogger(__name__)
 
 _RETRY = statement("retry")
+#: The lock comes before that on the job; who deletes a conversation holds it.
+_LOCK_CONVERSATION = text("SELECT deleted_at FROM conversations WHERE id = :conversation_id FOR UPDATE")
 _PLACE_QUESTION = statement("place_question")
 #: What the new attempt answers is on show again, or for the first time, so that its answer will be.
 _SHOW_QUESTION = text(
@@ -42,6 +50,7 @@ async def retry(
     Raises:
         JobNotEndedError: it has not failed or been cancelled.
         SecretErasedError: it needs the key that was erased when it ended.
+        ConversationNotFoundError: its conversation was deleted.
         ConversationBusyError: another turn of its conversation is active.
     """
     if not job.ended or job.answered:
@@ -52,7 +61,7 @@ async def retry(
         )
     try:
         async with store.engine.begin() as connection:
-            await lock_conversation(connection, job.conversation_id)
+            await _lock_conversation(connection, job)
             await connection.execute(_PLACE_QUESTION, {"job_id": job.id})
             await connection.execute(_SHOW_QUESTION, {"job_id": job.id})
             row = (await connection.execute(_RETRY, {"job_id": job.id, "secret": secret})).mappings().first()
@@ -69,6 +78,15 @@ async def retry(
         log.warning("the events of a retried job may be gone", extra={"session_id": str(job.id)})
     await wakeups.send(retried.kind, retried.id)
     return retried
+
+
+async def _lock_conversation(connection: AsyncConnection, job: Job) -> None:
+    if job.conversation_id is None:
+        return
+    parameters = {"conversation_id": job.conversation_id}
+    row = (await connection.execute(_LOCK_CONVERSATION, parameters)).first()
+    if row is None or row.deleted_at is not None:
+        raise ConversationNotFoundError("The conversation of this job was deleted.")
 
 
 def _not_ended(job: Job) -> JobNotEndedError:

@@ -251,7 +251,7 @@ _VISIBLE_PARENTS = text(
         SELECT child.id, parent.id, parent.parent_id, parent.hidden_at
         FROM messages AS child JOIN messages AS parent ON parent.id = child.parent_id
         WHERE child.id = ANY(:children)
-        UNION ALL
+        UNION -- without ALL, so that even a circle ends
         SELECT up.child, parent.id, parent.parent_id, parent.hidden_at
         FROM up JOIN messages AS parent ON parent.id = up.parent_id
         WHERE up.hidden_at IS NOT NULL
@@ -283,6 +283,9 @@ _BRANCH = text(
                branch.seen + (parent.hidden_at IS NULL)::int
         FROM branch JOIN messages AS parent ON parent.id = branch.parent_id
         WHERE branch.seen < :wanted
+          -- A circle of hidden messages ends, too; they are counted when the first one is met.
+          AND (branch.hidden_at IS NULL OR branch.depth < (
+              SELECT count(*) FROM messages WHERE conversation_id = :conversation))
     )
     SELECT id FROM branch WHERE hidden_at IS NULL ORDER BY depth
     """

@@ -1,5 +1,6 @@
 -- The oldest waiting turn of a conversation becomes claimable, if no turn is active. Its user message gets
--- its place in the tree now, unless the caller chose one. Runs under the lock on the conversation.
+-- its place in the tree now, unless the caller chose one, or it is shown or followed already: behind what came
+-- after it, it would close the tree into a circle. Runs under the lock on the conversation.
 WITH next AS (
     SELECT j.id, j.user_message_id, j.parent_given
     FROM jobs j
@@ -20,6 +21,7 @@ placed AS (
     FROM next, conversations c
     WHERE m.id = next.user_message_id AND NOT next.parent_given AND c.id = :conversation_id
       AND c.active_message_id IS DISTINCT FROM m.id
+      AND NOT EXISTS (SELECT FROM messages k WHERE k.parent_id = m.id)
 ),
 shown AS (
     UPDATE conversations c SET active_message_id = next.user_message_id, updated_at = clock_timestamp()

@@ -123,6 +123,19 @@ async def test_what_cannot_be_retried(user: StackUser, stack: Stack) -> None:
         assert fields(told) == {"api_key"}
 
 
+async def test_a_turn_of_a_deleted_conversation_is_not_retried(user: StackUser, stack: Stack) -> None:
+    async with user.http() as http:
+        job_id = await turn(http, FAULTY)
+        conversation = (await http.get(f"/api/jobs/{job_id}")).json()["conversation_id"]
+        stack.model.reset()
+        assert (await http.delete(f"/api/conversations/{conversation}")).status_code == 204
+        answer = await http.post(f"/api/jobs/{job_id}/retry")
+        assert answer.status_code == 404, answer.text
+        # The sweep may have removed the turn with its conversation by now.
+        assert answer.json()["code"] in {"conversation_not_found", "session_not_found"}
+        assert await stack.model.alog() == []
+
+
 async def test_a_key_that_came_with_the_job_must_come_again(user: StackUser, stack: Stack) -> None:
     own = {
         "provider": "openai",

@@ -7,6 +7,7 @@
 WITH RECURSIVE asked AS (
     SELECT
         claimed.owner_id,
+        claimed.conversation_id,
         claimed.user_message_id AS leaf,
         CAST(claimed.payload ->> 'persona_id' AS uuid) AS persona_id,
         CAST(claimed.payload ->> 'connection_id' AS uuid) AS connection_id,
@@ -26,16 +27,20 @@ turn AS (
 ),
 branch AS (
     SELECT m.id, m.parent_id, m.role, m.content, m.tool_calls, m.tool_call_id, m.hidden_at,
-           0 AS depth, CAST(0 AS bigint) AS spent
+           0 AS depth, CAST(0 AS bigint) AS spent, 0 AS steps
     FROM messages m
     WHERE m.id = (SELECT leaf FROM asked)
     UNION ALL
     SELECT m.id, m.parent_id, m.role, m.content, m.tool_calls, m.tool_call_id, m.hidden_at,
            b.depth + CAST(b.hidden_at IS NULL AS integer),
-           b.spent + CASE WHEN b.hidden_at IS NULL THEN octet_length(b.content) / 3 ELSE 0 END
+           b.spent + CASE WHEN b.hidden_at IS NULL THEN octet_length(b.content) / 3 ELSE 0 END,
+           b.steps + 1
     FROM branch b
     JOIN messages m ON m.id = b.parent_id
     WHERE b.depth <= (SELECT messages FROM turn) AND b.spent <= (SELECT tokens FROM turn)
+      -- A circle of hidden messages ends, too; they are counted when the first one is met.
+      AND (b.hidden_at IS NULL OR b.steps < (
+          SELECT count(*) FROM messages m WHERE m.conversation_id = (SELECT conversation_id FROM asked)))
 )
 SELECT json_build_object(
     'turn', (SELECT row_to_json(turn) FROM turn),

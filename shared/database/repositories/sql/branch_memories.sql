@@ -9,7 +9,7 @@ walk (message_id, parent_id, missing) AS (
     FROM messages m
     WHERE m.id = CAST(:leaf AS uuid) AND m.conversation_id = CAST(:conversation_id AS uuid)
       AND EXISTS (SELECT FROM own)
-    UNION ALL
+    UNION -- without ALL, so that even a circle ends
     SELECT w.parent_id, (SELECT m.parent_id FROM messages m WHERE m.id = w.parent_id),
            array_remove(w.missing, w.parent_id)
     FROM walk w

@@ -1,9 +1,10 @@
 -- The newest runs of each module whose state a conversation sees: on the branch that ends at :leaf, or on all
--- branches; of modules with the scope 'persona' the runs of the conversation's persona.
+-- branches; of modules with the scope 'persona' the runs of the conversation's persona. UNION, so that even a
+-- branch that is a circle ends.
 WITH RECURSIVE walk (message_id, parent_id) AS (
     SELECT m.id, m.parent_id FROM messages m
     WHERE m.id = CAST(:leaf AS uuid) AND m.conversation_id = :conversation_id
-    UNION ALL
+    UNION
     SELECT w.parent_id, (SELECT m.parent_id FROM messages m WHERE m.id = w.parent_id)
     FROM walk w
     WHERE w.parent_id IS NOT NULL
