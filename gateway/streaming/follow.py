@@ -16,7 +16,7 @@ from shared.errors import SessionNotFoundError
 from shared.jobs.answers import stored_reply
 from shared.jobs.event_log import Entry, EventLog
 from shared.jobs.job import Job
-from shared.jobs.resume import Source, is_final, plan, rebuild
+from shared.jobs.resume import Plan, Source, is_final, plan, rebuild
 from shared.jobs.states import JobKind
 from shared.jobs.store import JobStore
 from shared.schemas.events import EventId, EventType
@@ -61,9 +61,15 @@ class Follower:
                 continue
             fresh = None
             try:
-                # A stream that this very request began is empty: nothing to read.
-                stream = [] if current.attempt == 0 else await self._log.after(job.id, None)
-                decided = plan(cursor, current, stream)
+                # A stream that this very request began is empty, and one that ends where the client is has
+                # nothing for it: however long it is, it is not read.
+                stream: list[Entry] = []
+                if await self._has_all(current, cursor):
+                    decided = Plan(Source.STREAM, cursor=cursor)
+                else:
+                    if current.attempt:
+                        stream = await self._log.after(job.id, None)
+                    decided = plan(cursor, current, stream)
             except (RedisError, OSError):
                 if not current.ended:
                     await asyncio.sleep(AGAIN)
@@ -99,6 +105,10 @@ class Follower:
                 cursor = batch[-1].id
                 seen_done = _still_done(seen_done, batch)
                 yield batch
+
+    async def _has_all(self, job: Job, cursor: EventId | None) -> bool:
+        """Whether a client at ``cursor`` has all that there is of a job that goes on."""
+        return cursor is not None and not job.ended and await self._log.last_id(job.id) == cursor
 
     async def _live(self, inbox: Inbox, cursor: EventId | None, kind: JobKind) -> AsyncIterator[list[Entry]]:
         """What comes in live, in order and without holes; ends when a replay is needed."""
