@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi import Request
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.state import GatewayState
+from gateway.streaming.follow import AGAIN
 from gateway.streaming.hang_up import HungUpError, unless_hung_up
 from gateway.streaming.hub import Inbox
 from shared.errors import NoWorkerError, ParleyError, ShuttingDownError
@@ -21,6 +24,8 @@ from shared.jobs.states import Phase
 from shared.metrics.limits import hit
 from shared.schemas.events import EventType
 from shared.schemas.queries import QueryOperation
+
+logger = logging.getLogger(__name__)
 
 #: What clients see of a long operation.
 _SHOWN = frozenset({EventType.PROGRESS, EventType.DONE, EventType.CANCELLED, EventType.ERROR})
@@ -137,11 +142,27 @@ class OpenQuery:
 
     async def _give_up_unclaimed(self) -> None:
         await asyncio.sleep(self._claim_timeout)
+        while True:
+            try:
+                await self._cancel_unclaimed()
+            except (SQLAlchemyError, OSError) as error:
+                # Nobody else ends a query that no worker takes up: its client would wait for ever.
+                logger.warning(
+                    "the deadline of a query waits for Postgres",
+                    extra={"session_id": str(self.job.id), "error": type(error).__name__},
+                )
+                await asyncio.sleep(AGAIN)
+            else:
+                return
+
+    async def _cancel_unclaimed(self) -> None:
         job = await self._state.jobs.store.get(self.job.id)
-        if job is not None and job.attempt == 0 and job.phase is Phase.READY:
+        if job is None or job.attempt or job.phase is not Phase.READY:
+            return
+        if not self._unclaimed:
             self._unclaimed = True
             hit("query_wait")
-            await self._state.jobs.canceller.cancel(job.id)
+        await self._state.jobs.canceller.cancel(job.id)
 
 
 async def ask(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.auth import Caller
 from gateway.idempotency import Once
@@ -17,6 +19,7 @@ from shared.errors import ParleyError, ShuttingDownError, TraceNotFoundError, Va
 from shared.jobs import new_turn
 from shared.jobs.accept import accept_turn
 from shared.jobs.answers import stored_reply
+from shared.jobs.cancellation import Canceller
 from shared.jobs.event_log import Entry
 from shared.jobs.job import Job
 from shared.jobs.new_turn import Acceptance, Basis, NewTurn
@@ -147,8 +150,9 @@ class OpenTurn:
             logger.info("turn accepted", extra={"phase": acceptance.job.phase.value})
         if acceptance.job.phase is Phase.READY:
             state.jobs.spawn(state.jobs.wakeups.send(acceptance.job.kind, acceptance.job.id))
-        for interrupted in acceptance.interrupted:
-            await state.jobs.canceller.enforce(interrupted)
+        if acceptance.interrupted:
+            # Not on the request's path: what it asked for is committed, whatever becomes of this.
+            state.jobs.spawn(_enforce(state.jobs.canceller, acceptance.interrupted))
         return opened
 
     @classmethod
@@ -233,3 +237,15 @@ class OpenTurn:
         if not await self._state.jobs.hub.watched_elsewhere(self.job.id):
             # Stages 4 and 5 do not need the client: they end as those of any other turn.
             await self._state.jobs.canceller.cancel(self.job.id, unless_answered=True)
+
+
+async def _enforce(canceller: Canceller, interrupted: Sequence[Job]) -> None:
+    """Carry out the marks on turns that make way; the sweep does what fails."""
+    for job in interrupted:
+        try:
+            await canceller.enforce(job)
+        except (SQLAlchemyError, OSError) as error:
+            logger.warning(
+                "a turn that was interrupted waits for the sweep",
+                extra={"session_id": str(job.id), "error": type(error).__name__},
+            )
