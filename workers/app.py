@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from celery import Celery, signals
@@ -15,6 +15,7 @@ from shared.jobs.states import JobKind
 from shared.jobs.wakeups import REPORT_TASK, configure, queue_name, task_name
 from shared.logging import configure_logging
 from shared.metrics.listener import ListenError
+from shared.security.secrets import SecretKeyError
 from shared.settings import Settings, SettingsError, get_settings
 from workers import control
 from workers.broker import BrokerProtocol
@@ -27,13 +28,23 @@ log = logging.getLogger(__name__)
 #: The kinds of jobs that workers run.
 KINDS = (JobKind.CHAT, JobKind.EXPERIMENT, JobKind.QUERY)
 
+#: Exit status of a process whose settings are of no use, and of one that broke: that is to be started anew.
+MISCONFIGURED = 2
+BROKEN = 70
+
+
+def _end(said: str, status: int) -> NoReturn:
+    """End the process with a line. Celery logs any other error of a signal and goes on, without a runtime."""
+    print(f"parley worker: {said}", file=sys.stderr, flush=True)
+    sys.exit(status)
+
 
 def _read_settings() -> Settings:
     """The settings, or the end of the process with a line: Celery would show where it imported this from."""
     try:
         return get_settings()
     except SettingsError as error:
-        sys.exit(f"parley worker: {error}")
+        _end(str(error), MISCONFIGURED)
 
 
 _settings = _read_settings()
@@ -99,16 +110,21 @@ def _set_up_logging(**_: Any) -> None:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _start(sender: Any, **_: Any) -> None:
     global _runtime, _task_events
-    _task_events = CeleryTaskEvents(app, sender.hostname)
-    runtime = _runtime = Runtime(_settings, _task_events)
-    control.install(
-        _task_events, sender.hostname, lambda: list(runtime.runner.running.values()), runtime.mark_watched
-    )
+    # Celery sets it up later, and whatever goes wrong here is to be read like everything else.
+    _set_up_logging()
     try:
-        _runtime.start()
-    except ListenError as error:
-        # Celery would log any other error of a signal, and go on without a runtime.
-        raise SystemExit(f"parley worker: {error}") from error
+        _task_events = CeleryTaskEvents(app, sender.hostname)
+        runtime = Runtime(_settings, _task_events)
+        control.install(
+            _task_events, sender.hostname, lambda: list(runtime.runner.running.values()), runtime.mark_watched
+        )
+        runtime.start()
+    except (ListenError, SecretKeyError) as error:
+        _end(str(error), MISCONFIGURED)
+    except Exception as error:
+        log.critical("the worker could not start", exc_info=True)
+        _end(f"it could not start, its log says why ({type(error).__name__})", BROKEN)
+    _runtime = runtime
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

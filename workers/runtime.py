@@ -86,14 +86,23 @@ class Runtime:
         self._monitor: WorkerMonitor
 
     def start(self) -> None:
-        """Start the loop and everything that lives on it."""
+        """Start the loop and everything that lives on it, or nothing of it.
+
+        Raises:
+            SecretKeyError: no key to read secrets with.
+            ListenError: the address of the metrics is taken, or not of this machine.
+        """
         try:
             self._scripts.start()
         except SandboxUnavailableError as error:
             log.warning("scripts are refused on this machine: %s", error)
         tracing.start(self._settings, "worker")
         self._thread.start()
-        self.submit(self._start()).result(START_TIMEOUT)
+        try:
+            self.submit(self._start()).result(START_TIMEOUT)
+        except BaseException:
+            self._end(self._release())
+            raise
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run ``work`` on the loop, from any thread."""
@@ -121,8 +130,12 @@ class Runtime:
 
     def stop(self) -> None:
         """Stop the loop, after what is left to be told was told."""
+        self._end(self._stop())
+
+    def _end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Stop the loop after ``work``."""
         with suppress(TimeoutError):
-            self.submit(self._stop()).result(STOP_TIMEOUT)
+            self.submit(work).result(STOP_TIMEOUT)
         self._scripts.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_TIMEOUT)
@@ -229,6 +242,10 @@ class Runtime:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT / 2):
                 await self.runner.idle()
+        await self._release()
+
+    async def _release(self) -> None:
+        """End the services, and let go of what was held for them."""
         for service in self._services:
             service.cancel()
         await asyncio.gather(*self._services, return_exceptions=True)
