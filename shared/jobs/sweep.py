@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from redis.exceptions import RedisError
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.database.advisory_locks import AdvisoryLock
 from shared.jobs.cancellation import Canceller
 from shared.jobs.job import lease_member
 from shared.jobs.leases import Leases
@@ -20,9 +23,6 @@ from shared.metrics.jobs import SWEPT
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
-
-#: Whoever sweeps holds it until the end of its transaction.
-SWEEP_LOCK = 0x7061726C65790002
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _EXPIRE = {
@@ -65,48 +65,93 @@ class Sweep:
             try:
                 await self.sweep()
             except Exception:
-                # The broker's library has errors of its own; none of them is worth the process.
                 log.warning("the sweep could not finish", exc_info=True)
             await asyncio.sleep(self._settings.sweep_interval)
 
     async def sweep(self) -> bool:
-        """Sweep once, unless another process is at it; whether this one did."""
+        """Sweep once, unless another process is at it; whether this one did.
+
+        One part that fails is logged and holds up no other, nor undoes it; ``parley_sweep_timestamp_seconds``
+        tells of sweeps of which no part failed.
+        """
+        parts: dict[str, Callable[[], Awaitable[bool]]] = {
+            "flags": self._forget_flags,
+            "cancel marks": self.carry_out_marks,
+            "wake-ups": self.top_up,
+            **{name: partial(self._expire, expire) for name, expire in _EXPIRE.items()},
+        }
+        # It holds the lock and nothing else: each part commits what it did.
         async with self._store.engine.begin() as connection:
-            if not (await connection.execute(_TRY_LOCK, {"lock": SWEEP_LOCK})).scalar():
+            if not (await connection.execute(_TRY_LOCK, {"lock": AdvisoryLock.SWEEP})).scalar():
                 return False
-            for expire in _EXPIRE.values():
-                await connection.execute(
-                    expire,
-                    {
-                        "idempotency_retention": self._settings.idempotency_retention,
-                        "event_retention": self._settings.event_retention,
-                        "trace_retention": self._settings.trace_retention,
-                    },
-                )
-            async with asyncio.timeout(self._settings.sweep_interval * 2):
-                with suppress(RedisError, OSError):
-                    # Without Redis the marks are carried out all the same.
-                    await self._leases.forget_flags(await self._held())
-                await self.carry_out_marks()
-                await self.top_up()
-        SWEPT.set_to_current_time()
+            done = [await self._do(name, part) for name, part in parts.items()]
+        if all(done):
+            SWEPT.set_to_current_time()
+        return True
+
+    def _limit(self) -> asyncio.Timeout:
+        """What asks Redis or the broker has so long: the lock is not held for servers that do not answer."""
+        return asyncio.timeout(self._settings.sweep_interval * 2)
+
+    async def _do(self, name: str, part: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether a part of the sweep did what it is for."""
+        try:
+            return await part()
+        except Exception as error:
+            log.warning(
+                "a part of the sweep failed",
+                exc_info=True,
+                extra={"part": name, "error": type(error).__name__},
+            )
+            return False
+
+    async def _expire(self, expire: TextClause) -> bool:
+        """Remove some of what has expired."""
+        kept = {
+            "idempotency_retention": self._settings.idempotency_retention,
+            "event_retention": self._settings.event_retention,
+            "trace_retention": self._settings.trace_retention,
+        }
+        async with self._store.engine.begin() as connection:
+            await connection.execute(expire, kept)
+        return True
+
+    async def _forget_flags(self) -> bool:
+        """Forget the flags of attempts that are over; without Redis there are none."""
+        with suppress(RedisError, OSError):
+            async with self._limit():
+                await self._leases.forget_flags(await self._held())
         return True
 
     async def _held(self) -> set[str]:
         return {lease_member(job_id, attempt) for job_id, attempt in await self._store.held()}
 
-    async def carry_out_marks(self) -> None:
-        """Carry out every cancel mark again."""
-        for job in await self._store.marked():
-            try:
-                await self._canceller.enforce(job)
-            except SQLAlchemyError:
-                # The next one is not to wait for this one's luck.
-                log.warning("a cancel mark stands", exc_info=True, extra={"session_id": str(job.id)})
+    async def carry_out_marks(self) -> bool:
+        """Carry out every cancel mark again; whether none was left standing by a fault of Postgres."""
+        done = True
+        async with self._limit():
+            for job in await self._store.marked():
+                try:
+                    await self._canceller.enforce(job)
+                except SQLAlchemyError:
+                    # The next one is not to wait for this one's luck.
+                    log.warning("a cancel mark stands", exc_info=True, extra={"session_id": str(job.id)})
+                    done = False
+        return done
 
-    async def top_up(self) -> None:
-        """Send the wake-ups that are missing."""
+    async def top_up(self) -> bool:
+        """Send the wake-ups that are missing; whether the broker took them, if any may be missing."""
         for kind, jobs in (await self._store.runnable()).items():
-            missing = jobs - await self._wakeups.waiting(kind)
-            if missing > 0:
-                await self._wakeups.send(kind, None, missing)
+            try:
+                async with self._limit():
+                    missing = jobs - await self._wakeups.waiting(kind)
+                    if missing > 0 and not await self._wakeups.send(kind, None, missing):
+                        return False
+            except Exception as error:
+                # The broker's library has errors of its own, each transport others.
+                log.warning(
+                    "the broker does not answer: lost wake-ups are not made up, and jobs wait for it",
+                    extra={"kind": kind, "error": type(error).__name__},
+                )
+                return False
+        return True

@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from shared.database.advisory_locks import AdvisoryLock
 from shared.database.models import ApiKey, User
 from shared.database.repositories import audit, seeds
 from shared.security import keys
@@ -18,9 +19,6 @@ ADMIN = "admin"
 BOOTSTRAP_KEY = "bootstrap"
 #: Fewest characters that a chosen key may have.
 MIN_KEY = 16
-
-#: Any constant: whoever changes the bootstrap key holds it until its transaction ends.
-_LOCK = 0x7061726C65790002
 
 
 class AdminKeyError(Exception):
@@ -44,7 +42,7 @@ async def ensure_admin(engine: AsyncEngine, key: str, *, seed: bool = True) -> N
         )
     key_hash = keys.hash_key(key)
     async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
-        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": AdvisoryLock.BOOTSTRAP})
         made = insert(User).values(name=ADMIN, is_admin=True).on_conflict_do_nothing().returning(User.id)
         fresh = await session.scalar(made)
         if fresh is not None and seed:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+from shared.database.advisory_locks import AdvisoryLock
 from shared.database.models import Base
-
-#: Any constant: whoever migrates holds it.
-MIGRATION_LOCK = 0x7061726C65790001
 
 
 def run() -> None:
@@ -17,7 +15,7 @@ def run() -> None:
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
         with context.begin_transaction():
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": AdvisoryLock.MIGRATION})
             # From here on: whoever waits for a table stands in the way of all who come after.
             wait = context.config.attributes["lock_wait"]
             connection.execute(

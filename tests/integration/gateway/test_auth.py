@@ -16,6 +16,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.state import GatewayState
+from shared.database.advisory_locks import AdvisoryLock
 from shared.database.models import ApiKey, AuditEntry
 from shared.database.models import User as UserRow
 from shared.security import keys
@@ -175,6 +176,16 @@ async def test_all_users_are_listed_newest_first(admin: httpx.AsyncClient, ada: 
     second = (await admin.get("/api/users", params={"limit": 2, "cursor": first["next_cursor"]})).json()
     assert [user["name"] for user in second["items"]] == ["admin"]
     assert second["next_cursor"] is None
+
+
+async def test_a_sweep_that_is_stuck_lets_gateways_start(state: GatewayState, postgres_url: str) -> None:
+    other = create_async_engine(postgres_url)
+    async with other.begin() as stuck:
+        for lock in set(AdvisoryLock) - {AdvisoryLock.BOOTSTRAP}:
+            await stuck.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        async with asyncio.timeout(10):
+            await ensure_admin(state.engine, ADMIN_KEY)
+    await other.dispose()
 
 
 async def test_another_admin_key_revokes_the_older_one(

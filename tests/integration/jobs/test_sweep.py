@@ -9,14 +9,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from shared.database.advisory_locks import AdvisoryLock
+from shared.jobs import sweep as sweeping
 from shared.jobs.job import Job, lease_member
 from shared.jobs.statements import statement
 from shared.jobs.states import JobKind, Phase, Status
-from shared.jobs.sweep import SWEEP_LOCK
+from shared.jobs.sweep import Sweep
 from shared.jobs.wakeups import Wakeups
+from shared.metrics.jobs import SWEPT
+from shared.metrics.registry import REGISTRY
 from shared.settings import Settings
 from tests.integration.jobs.faults import Faults, faulty_redis
 from tests.integration.jobs.house import House, WakeupLog
+from tests.support.proxy import Proxy, redis_address
 
 
 async def test_missing_wakeups_are_made_up_to_the_number_of_runnable_jobs(house: House) -> None:
@@ -33,7 +38,7 @@ async def test_missing_wakeups_are_made_up_to_the_number_of_runnable_jobs(house:
 async def test_one_sweeps_at_a_time(house: House) -> None:
     await house.queue(house.ada)
     async with house.engine.begin() as other:
-        await other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SWEEP_LOCK})
+        await other.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": AdvisoryLock.SWEEP})
         assert not await house.sweep.sweep()
         assert not house.wakeups.sent
     assert await house.sweep.sweep()
@@ -157,37 +162,100 @@ async def test_a_deleted_conversation_goes_when_nothing_writes_to_it(house: Hous
         assert await house.rows(f"SELECT * FROM {table}") == []
 
 
-async def test_a_broker_that_is_away_does_not_end_the_sweep(house: House) -> None:
+def swept() -> float:
+    """When this process last finished a sweep, as the alert reads it."""
+    at = REGISTRY.get_sample_value("parley_sweep_timestamp_seconds")
+    assert at is not None
+    return at
+
+
+@pytest.mark.parametrize("fault", ["refuses", "is silent"])
+async def test_a_broker_that_is_away_holds_up_wakeups_and_nothing_else(
+    house: House, redis_url: str, fault: str
+) -> None:
     """The broker's library raises errors that are neither Redis's nor the system's."""
+    marked, expired = await house.accepted(), await house.accepted(once=house.once("old"))
+    await house.do("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=marked.id)
+    await house.do("UPDATE idempotency_keys SET created_at = now() - interval '2 days'")
+    SWEPT.set(0)
+    async with Proxy.to(redis_address(redis_url)) as broker:
+        settings = house.settings.model_copy(
+            update={"broker_url": f"redis://127.0.0.1:{broker.port}/0", "sweep_interval": 0.5}
+        )
+        wakeups = Wakeups(settings)
+        try:
+            if fault == "refuses":
+                broker.refusing = True
+            else:
+                broker.stall()
+            sweep = Sweep(house.store, house.leases, wakeups, house.canceller, settings)
+            assert await sweep.sweep()
+            assert await house.rows("SELECT key FROM idempotency_keys") == []
+            assert (await house.job(marked.id)).status is Status.CANCELLED
+            assert swept() == 0
+            broker.refusing = False
+            broker.resume()
+            # Whoever waited for the silent broker's answers has given up by then.
+            async with asyncio.timeout(30):
+                while not swept():
+                    assert await sweep.sweep()
+            assert await wakeups.waiting(JobKind.CHAT) == 1
+            assert (await house.job(expired.id)).phase is Phase.READY
+        finally:
+            wakeups.close()
 
-    class Away(WakeupLog):
-        asked = asyncio.Event()
-        answers = False
 
-        async def waiting(self, kind: JobKind) -> int:
-            self.asked.set()
-            if not self.answers:
-                raise KombuError("no broker")
-            return await super().waiting(kind)
+async def test_without_jobs_that_wait_a_broker_that_is_away_is_not_missed(house: House) -> None:
+    SWEPT.set(0)
+    wakeups = Wakeups(house.settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"}))
+    try:
+        assert await Sweep(house.store, house.leases, wakeups, house.canceller, house.settings).sweep()
+    finally:
+        wakeups.close()
+    assert swept() > 0
 
-    from kombu.exceptions import OperationalError as KombuError
 
-    away = Away()
-    house.sweep._wakeups = away  # type: ignore[assignment]
-    house.sweep._settings = house.settings.model_copy(update={"sweep_interval": 0.01})
-    await house.queue(house.ada)
-    running = asyncio.create_task(house.sweep.run())
-    for _ in range(2):
-        async with asyncio.timeout(10):
-            await away.asked.wait()
-        away.asked.clear()
-    assert not running.done()
-    away.answers = True
-    async with asyncio.timeout(10):
-        while not away.sent:
-            await asyncio.sleep(0.01)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+async def test_one_expiry_that_fails_undoes_no_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.accepted(once=house.once("old"))
+    await house.do("UPDATE idempotency_keys SET created_at = now() - interval '2 days'")
+    monkeypatch.setitem(sweeping._EXPIRE, "expire_jobs", text("DELETE FROM jobs WHERE id = 1 / 0"))
+    SWEPT.set(0)
+    assert await house.sweep.sweep()
+    assert await house.rows("SELECT key FROM idempotency_keys") == []
+    assert len(house.wakeups.sent) == 1
+    assert swept() == 0
+
+
+async def test_what_has_expired_goes_some_at_a_time(house: House) -> None:
+    """Thousands that expired while nobody swept hold up nobody else."""
+    await house.do(
+        "INSERT INTO idempotency_keys (owner_id, route, key, body_hash, created_at) "
+        "SELECT :owner, 'r', 'key ' || n, '', now() - interval '2 days' FROM generate_series(1, 1500) n",
+        owner=house.ada,
+    )
+    await house.do(
+        "INSERT INTO jobs (id, kind, owner_id, phase, status, attempt, failures, on_disconnect, payload, "
+        "parent_given, created_at, ended_at) "
+        "SELECT gen_random_uuid(), 'query', :owner, 'ended', 'succeeded', 1, 0, 'continue', '{}', "
+        "false, now() - interval '3 days', now() - interval '2 days' "
+        "FROM generate_series(1, 1500)",
+        owner=house.ada,
+    )
+    for left in (500, 0):
+        await house.sweep.sweep()
+        for table in ("idempotency_keys", "jobs"):
+            assert (await house.row(f"SELECT count(*) AS n FROM {table}"))["n"] == left
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [("expire_idempotency", "ix_idempotency_created"), ("expire_jobs", "ix_jobs_expiry")]
+)
+async def test_what_has_expired_is_found_by_its_index(house: House, name: str, index: str) -> None:
+    kept = {"idempotency_retention": 3600, "event_retention": 3600}
+    async with house.engine.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await connection.execute(text(f"EXPLAIN {statement(name).text}"), kept)
+        assert index in "\n".join(plan.scalars())
 
 
 @pytest.mark.parametrize("made", ["twin", "real"])
