@@ -18,6 +18,7 @@ from gateway.state import GatewayState, get_state
 from shared.database.models import IdempotencyRecord
 from shared.database.repositories import idempotency
 from shared.errors import ValidationError
+from shared.security.secrets import KeyedHash
 
 
 async def get_idempotency_key(
@@ -41,7 +42,7 @@ async def get_idempotency_key(
     return idempotency_key
 
 
-async def request_hash(request: Request, state: GatewayState) -> bytes:
+async def request_hash(request: Request, state: GatewayState) -> KeyedHash:
     """Keyed hash of what a request asks for: its query and its JSON body, however spaced and ordered."""
     body = await request.body()
     with suppress(ValueError):  # another kind of body counts byte by byte
@@ -57,7 +58,7 @@ class Once:
     caller: Caller
     route: str
     key: str | None
-    body_hash: bytes
+    body_hash: KeyedHash
 
     async def replay(self) -> Response | None:
         """The answer that was kept, if this request was answered before; asked before long work.
@@ -118,7 +119,7 @@ async def get_once(
 ) -> Once:
     """For a route that creates something."""
     route = f"{request.method} {request.scope['path']}"[:200]
-    return Once(state, caller, route, key, await request_hash(request, state) if key else b"")
+    return Once(state, caller, route, key, await request_hash(request, state) if key else KeyedHash(b""))
 
 
 def _answer(status: int, body: Any, *, replayed: bool = False) -> Response:

@@ -146,7 +146,7 @@ async def remember(connection: Connection, owner_id: UUID, once: Once) -> Job | 
         IdempotencyKeyReusedError: the key was used with another body.
     """
     parameters = {"owner_id": owner_id, "route": once.route, "key": once.key}
-    fresh = await connection.execute(_REMEMBER, {**parameters, "body_hash": once.body_hash})
+    fresh = await connection.execute(_REMEMBER, {**parameters, "body_hash": once.body_hash.value})
     return None if fresh.first() is not None else await remembered(connection, owner_id, once)
 
 
@@ -160,7 +160,7 @@ async def remembered(connection: Connection, owner_id: UUID, once: Once) -> Job 
     record = (await connection.execute(_REMEMBERED, parameters)).first()
     if record is None:
         return None
-    if bytes(record.body_hash) != once.body_hash:
+    if not once.body_hash.matches(bytes(record.body_hash)):
         raise IdempotencyKeyReusedError(
             "This Idempotency-Key was used with another body; use a new key for a new request."
         )

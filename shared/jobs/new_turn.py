@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from shared.jobs.job import Job
+from shared.security.secrets import KeyedHash
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,8 +17,7 @@ class Once:
 
     route: str
     key: str
-    #: Keyed hash of the body.
-    body_hash: bytes
+    body_hash: KeyedHash
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,10 @@ from shared.errors import ParleyError
 from shared.settings import Settings
 
 _KEY_FILE = "secret.key"
+_REMEDY = (
+    "set PARLEY_SECRET_KEY, or name a readable file that holds it in PARLEY_SECRET_KEY_FILE (default: "
+    "secret.key in PARLEY_DATA_DIR)"
+)
 
 
 class SecretKeyError(Exception):
@@ -40,6 +45,23 @@ class SecretUnreadableError(ParleyError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class KeyedHash:
+    """HMAC-SHA-256 of data under keys derived from those of a box; 32 bytes each.
+
+    Attributes:
+        value: under the first key, as it is stored.
+        others: under the other ones. What was stored before the keys changed places has one of these.
+    """
+
+    value: bytes
+    others: tuple[bytes, ...] = ()
+
+    def matches(self, stored: bytes) -> bool:
+        """Whether ``stored`` is a hash of the same data, under any of the keys."""
+        return stored in (self.value, *self.others)
+
+
 class SecretBox:
     """Encrypts what must be kept but not be read from the database.
 
@@ -54,24 +76,27 @@ class SecretBox:
         if not keys:
             raise SecretKeyError("no key to encrypt secrets with")
         try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-            first = base64.urlsafe_b64decode(keys[0])
+            each = [Fernet(key) for key in keys]
+            plain = [base64.urlsafe_b64decode(key) for key in keys]
         except ValueError as error:
             raise SecretKeyError(
                 "the key that encrypts secrets (PARLEY_SECRET_KEY or its file) is not 32 bytes in URL-safe "
                 "base64; make one with: python -c "
                 '"import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
             ) from error
-        self._hash_key = hmac.digest(first, b"parley keyed hash 1", hashlib.sha256)
+        self._first, self._fernet = each[0], MultiFernet(each)
+        self._hash_keys = [hmac.digest(key, b"parley keyed hash 1", hashlib.sha256) for key in plain]
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> SecretBox:
+    def from_settings(cls, settings: Settings, *, make: bool = True) -> SecretBox:
         """The box of this installation: from ``secret_key``, else a file, which is made on first start.
+
+        With ``make`` false the file must be there.
 
         Raises:
             SecretKeyError: there is no key and no place to keep one, or it is malformed or unreadable.
         """
-        return cls(*_split(_configured_key(settings)))
+        return cls(*_split(_configured_key(settings, make)))
 
     def encrypt(self, secret: Mapping[str, Any]) -> bytes:
         """``secret`` as authenticated ciphertext."""
@@ -90,16 +115,29 @@ class SecretBox:
         decoded: dict[str, Any] = orjson.loads(plain)
         return decoded
 
-    def keyed_hash(self, data: bytes) -> bytes:
-        """HMAC-SHA-256 of ``data`` under a key derived from the first one: 32 bytes that tell nothing."""
-        return hmac.digest(self._hash_key, data, hashlib.sha256)
+    def reencrypt(self, token: bytes) -> bytes | None:
+        """``token`` encrypted with the first key; ``None`` when it is already.
+
+        Raises:
+            SecretUnreadableError: ``token`` was made with a key that is not here, or was changed.
+        """
+        try:
+            self._first.decrypt(token)
+        except InvalidToken:
+            return self.encrypt(self.decrypt(token))
+        return None
+
+    def keyed_hash(self, data: bytes) -> KeyedHash:
+        """What tells ``data`` from other data, and nothing of it."""
+        first, *others = (hmac.digest(key, data, hashlib.sha256) for key in self._hash_keys)
+        return KeyedHash(first, tuple(others))
 
 
 def _split(keys: str) -> list[str]:
     return [key.strip() for key in keys.split(",") if key.strip()]
 
 
-def _configured_key(settings: Settings) -> str:
+def _configured_key(settings: Settings, make: bool) -> str:
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value()
     if settings.secret_key_file is not None:
@@ -110,7 +148,7 @@ def _configured_key(settings: Settings) -> str:
             "directory (PARLEY_DATA_DIR) in which one can be made"
         )
     path = settings.data_dir / _KEY_FILE
-    if not path.exists():
+    if make and not path.exists():
         _make(path)
     return _read(path)
 
@@ -122,12 +160,12 @@ def _read(path: Path) -> str:
             text = path.read_text("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SecretKeyError(
-                f"the key that encrypts secrets cannot be read from {path}: {_reason(error)}"
+                f"the key that encrypts secrets cannot be read from {path}: {_reason(error)}; {_REMEDY}"
             ) from error
         if text:
             return text
         time.sleep(0.02)
-    raise SecretKeyError(f"the file of the key that encrypts secrets is empty: {path}")
+    raise SecretKeyError(f"the file of the key that encrypts secrets is empty: {path}; {_REMEDY}")
 
 
 def _make(path: Path) -> None:
@@ -145,7 +183,7 @@ def _make(path: Path) -> None:
         finally:
             os.unlink(name)
     except OSError as error:
-        raise SecretKeyError(f"no key could be made in {path.parent}: {_reason(error)}") from error
+        raise SecretKeyError(f"no key could be made in {path.parent}: {_reason(error)}; {_REMEDY}") from error
 
 
 def _publish(complete: Path, path: Path) -> None:

@@ -16,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.models import IdempotencyRecord
 from shared.errors import IdempotencyKeyReusedError
+from shared.security.secrets import KeyedHash
 
 
 async def begin(
-    session: AsyncSession, owner_id: uuid.UUID, route: str, key: str, body_hash: bytes
+    session: AsyncSession, owner_id: uuid.UUID, route: str, key: str, body_hash: KeyedHash
 ) -> IdempotencyRecord | None:
     """Claim ``key`` for this request: ``None`` when it is new, else the record of the request that used it.
 
@@ -31,7 +32,7 @@ async def begin(
     """
     claim = (
         insert(IdempotencyRecord)
-        .values(owner_id=owner_id, route=route, key=key, body_hash=body_hash)
+        .values(owner_id=owner_id, route=route, key=key, body_hash=body_hash.value)
         .on_conflict_do_nothing()
         .returning(IdempotencyRecord.key)
     )
@@ -43,7 +44,7 @@ async def begin(
 
 
 async def find(
-    session: AsyncSession, owner_id: uuid.UUID, route: str, key: str, body_hash: bytes
+    session: AsyncSession, owner_id: uuid.UUID, route: str, key: str, body_hash: KeyedHash
 ) -> IdempotencyRecord | None:
     """The record of the request that used ``key``, if one did.
 
@@ -51,7 +52,7 @@ async def find(
         IdempotencyKeyReusedError: the key was used on this route with another body.
     """
     found = await session.get(IdempotencyRecord, (owner_id, route, key))
-    if found is not None and found.body_hash != body_hash:
+    if found is not None and not body_hash.matches(found.body_hash):
         raise IdempotencyKeyReusedError(
             "this Idempotency-Key was used for another request; use a new one",
             errors=[{"field": "Idempotency-Key", "message": "was used for another request"}],

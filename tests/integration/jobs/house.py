@@ -28,6 +28,7 @@ from shared.jobs.store import JobStore
 from shared.jobs.sweep import Sweep
 from shared.jobs.writer import EventWriter
 from shared.schemas.events import EventType
+from shared.security.secrets import KeyedHash
 from shared.settings import Settings
 
 #: The worker that tests claim as.
@@ -140,7 +141,7 @@ class House:
         return (await self.accept(**given)).job
 
     def once(self, key: str = "key", body: bytes = b"body") -> Once:
-        return Once(route="POST /api/chat", key=key, body_hash=body.ljust(32, b"."))
+        return Once(route="POST /api/chat", key=key, body_hash=KeyedHash(body.ljust(32, b".")))
 
     async def queue(self, owner: UUID, *, kind: JobKind = JobKind.CHAT, **columns: Any) -> Job:
         """A job without a conversation, queued."""

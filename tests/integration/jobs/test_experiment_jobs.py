@@ -13,6 +13,7 @@ from shared.jobs.experiments import NewExperiment, accept_experiment, resume_exp
 from shared.jobs.job import Job
 from shared.jobs.new_turn import Acceptance, Once
 from shared.jobs.states import JobKind, Phase, Status
+from shared.security.secrets import KeyedHash
 from tests.integration.jobs.house import WORKER, House
 
 
@@ -56,17 +57,17 @@ async def test_what_is_accepted_is_all_there(house: House) -> None:
 
 
 async def test_the_same_key_joins_and_another_body_is_refused(house: House) -> None:
-    once = Once(route="r", key="k", body_hash=b"1" * 32)
+    once = Once(route="r", key="k", body_hash=KeyedHash(b"1" * 32))
     first, second = await accept(house, once=once), await accept(house, once=once)
     assert (second.joined, second.job.id) == (True, first.job.id)
     with pytest.raises(IdempotencyKeyReusedError):
-        await accept(house, once=Once(route="r", key="k", body_hash=b"2" * 32))
+        await accept(house, once=Once(route="r", key="k", body_hash=KeyedHash(b"2" * 32)))
     assert await counted(house, "experiments") == 1
 
 
 async def test_what_fails_leaves_nothing(house: House) -> None:
     source = (await accept(house)).job.payload["experiment_id"]
-    once = Once(route="r", key="k", body_hash=b"1" * 32)
+    once = Once(route="r", key="k", body_hash=KeyedHash(b"1" * 32))
     with pytest.raises(ValidationError, match="its group has not met"):
         await accept(house, kind="fork", source_id=UUID(source), fork_round=1, once=once)
     with pytest.raises(IntegrityError):

@@ -69,7 +69,7 @@ def test_the_file_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
 
 
 def _make_box(directory: str, results: multiprocessing.Queue[bytes]) -> None:
-    results.put(SecretBox.from_settings(Settings(data_dir=Path(directory))).keyed_hash(b"same"))
+    results.put(SecretBox.from_settings(Settings(data_dir=Path(directory))).keyed_hash(b"same").value)
 
 
 def test_processes_that_start_at_once_share_one_key(tmp_path: Path) -> None:
@@ -82,6 +82,33 @@ def test_processes_that_start_at_once_share_one_key(tmp_path: Path) -> None:
     for process in processes:
         process.join()
     assert len(hashes) == 1
+
+
+def test_what_an_older_key_hashed_or_encrypted_is_known_again_under_any_order() -> None:
+    new, old = key(), key()
+    before, after = SecretBox(old, new), SecretBox(new, old)
+    for one, other in ((before, after), (after, before)):
+        assert one.keyed_hash(b"x").matches(other.keyed_hash(b"x").value)
+        assert not one.keyed_hash(b"x").matches(other.keyed_hash(b"y").value)
+        assert one.decrypt(other.encrypt({"n": 1})) == {"n": 1}
+    assert not SecretBox(new).keyed_hash(b"x").matches(before.keyed_hash(b"x").value)
+
+
+def test_what_the_first_key_encrypted_is_left_and_all_else_encrypted_with_it() -> None:
+    new, old = key(), key()
+    both = SecretBox(new, old)
+    assert both.reencrypt(both.encrypt({"n": 1})) is None
+    fresh = both.reencrypt(SecretBox(old).encrypt({"n": 2}))
+    assert fresh is not None
+    assert SecretBox(new).decrypt(fresh) == {"n": 2}
+    with pytest.raises(SecretUnreadableError):
+        both.reencrypt(SecretBox(key()).encrypt({"n": 3}))
+
+
+def test_a_key_is_not_made_for_who_only_reads(tmp_path: Path) -> None:
+    with pytest.raises(SecretKeyError, match=r"secret\.key"):
+        SecretBox.from_settings(Settings(data_dir=tmp_path), make=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -105,4 +132,4 @@ def test_keyed_hashes_depend_on_the_key() -> None:
     one, other = key(), key()
     assert SecretBox(one).keyed_hash(b"x") == SecretBox(one).keyed_hash(b"x")
     assert SecretBox(one).keyed_hash(b"x") != SecretBox(other).keyed_hash(b"x")
-    assert len(SecretBox(one).keyed_hash(b"x")) == 32
+    assert len(SecretBox(one).keyed_hash(b"x").value) == 32

@@ -12,6 +12,7 @@ from shared.errors import ParleyError
 from shared.jobs.new_turn import NewTurn, Once
 from shared.jobs.states import JobKind
 from shared.schemas.events import EventType
+from shared.security.secrets import KeyedHash
 from shared.settings import Settings
 from tests.integration.jobs.house import WakeupLog
 from tests.integration.jobs.simulation.client import Client
@@ -300,7 +301,7 @@ class World:
             own_provider=True,
             on_busy=on_busy,
             secret=secret,
-            once=None if key is None else Once(route="chat", key=key, body_hash=key.encode() * 32),
+            once=None if key is None else Once(route="chat", key=key, body_hash=KeyedHash(key.encode() * 32)),
         )
         gateway.spawn(self._ask(gateway, turn))
         where = "anew" if conversation is None else f"in conversation {mine.index(conversation)}"
