@@ -17,6 +17,12 @@ SECONDS = Histogram(
     buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
     registry=REGISTRY,
 )
+#: Told when a process has ended. The worker's own time, ``process_cpu_seconds_total``, has none of it.
+CPU_SECONDS = Counter(
+    "parley_script_cpu_seconds_total",
+    "CPU time of the processes that scripts run in, which the worker's own does not include.",
+    registry=REGISTRY,
+)
 #: Runs that failed, by the kind of their error.
 ERRORS = Counter(
     "parley_script_errors_total", "Runs of scripts that failed, by why.", ["kind"], registry=REGISTRY

@@ -82,6 +82,7 @@ async def test_a_turn_moves_what_a_turn_is_about(watched: Watched, talk: Talk) -
     for stage in "12345":
         await rises.exactly("parley_stage_seconds_count", 1, stage=stage)
     await rises.exactly("parley_script_seconds_count", 4)
+    assert 0 < await rises.of("parley_script_cpu_seconds_total", 0.0001) < 30
     await rises.exactly("parley_tokens_total", 7, use="answer", direction="output")
     await rises.exactly("parley_tokens_total", 5, use="script", direction="output")
     assert await rises.of("parley_tokens_total", 1, direction="input") >= 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.metrics.registry import REGISTRY
 from tests.integration.sandbox.conftest import run
 from workers.sandbox.process import ScriptProcesses
 from workers.sandbox.result import ErrorKind, ScriptError, ScriptExecutionResult
@@ -55,6 +56,17 @@ async def test_computing_ends_at_the_cpu_limit(bare: ScriptProcesses, source: st
     error = error_of(result)
     assert (error.kind, error.type) == (ErrorKind.LIMIT, "cpu")
     assert error.message == "The script used more than 0.3 s of computing time."
+
+
+async def test_computing_is_counted_though_it_is_no_time_of_the_worker(bare: ScriptProcesses) -> None:
+    def told() -> float:
+        return REGISTRY.get_sample_value("parley_script_cpu_seconds_total") or 0.0
+
+    before, own = told(), time.process_time()
+    await run(bare, FOREVER)
+
+    assert 0.28 <= told() - before < 5
+    assert time.process_time() - own < 0.28
 
 
 async def test_waiting_without_a_call_ends_at_the_limit_between_calls(bare: ScriptProcesses) -> None:

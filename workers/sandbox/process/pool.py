@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from shared.metrics.scripts import CPU_SECONDS
 from workers.sandbox.process.launch import ZygoteProcess
 
 log = logging.getLogger(__name__)
@@ -215,7 +216,8 @@ class Pool:
                 self._coming.pop(told["spawned"]).close()
                 self._failed("this process may open no more files")
             elif "ended" in told:
-                for pid, status in told["ended"]:
+                for pid, status, cpu in told["ended"]:
+                    CPU_SECONDS.inc(cpu)
                     self._went(pid, status)
                 self._fill_soon()
             else:

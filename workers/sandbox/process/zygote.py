@@ -6,7 +6,7 @@ everything it will ever need, gives up its rights, and then does as the control 
 - ``spawn <number>`` with one end of a stream socket → ``{"spawned": number, "pid": …}`` with the new
   process's pidfd, or ``{"failed": number, "reason": …}``;
 - ``demote <pid>`` → that process steps aside for all others;
-- ``{"ended": [[pid, status], …]}`` comes unasked.
+- ``{"ended": [[pid, status, CPU seconds], …]}`` comes unasked.
 
 When the control socket closes, it ends, and its children with it.
 """
@@ -149,11 +149,13 @@ class Zygote:
             # Whatever went wrong: this process must not come back to the zygote's loop.
             os._exit(child.UNCONFINED)
 
-    def _reap(self, pidfd: int) -> tuple[int, int]:
+    def _reap(self, pidfd: int) -> tuple[int, int, float]:
+        """The child's pid, its exit status, and the CPU time that it took, in seconds."""
         pid = self._children.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
-        return pid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        _, status, used = os.wait4(pid, 0)
+        return pid, os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
     def _end_all(self) -> None:
         for pidfd in list(self._children):

@@ -80,7 +80,10 @@ def test_label_values_that_are_asked_for_are_told() -> None:
         "use": set(USES),
         "outcome": set(ATTEMPT_ENDS),
         "status": {*STANDINGS, "succeeded", "failed", "cancelled", "5.."},
-        "job": {".*parley.*"},
+        "job": {
+            ".*parley.*",
+            *(job["job_name"] for job in yaml.safe_load(CONFIG.read_text())["scrape_configs"]),
+        },
     }
     for place, expression in EXPRESSIONS.items():
         for selector in re.findall(r"\{([^}]*)\}", expression):
