@@ -76,7 +76,7 @@ class GatewayState:
         redis = connect(settings.redis, settings.redis_timeout)
         checks = {"postgres": asks_postgres(engine), "redis": asks_redis(redis)}
         stopping = asyncio.Event()
-        readiness = Readiness(checks, stopping.is_set)
+        readiness = Readiness(checks, stopping.is_set, dispensable={"redis"})
         state = cls(
             settings=settings,
             engine=engine,

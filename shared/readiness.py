@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.errors import ValidationError
 from shared.metrics.health import DEPENDENCY_UP
 from shared.schemas.health import Check, Ready
 
@@ -29,14 +30,33 @@ class Readiness:
     Args:
         checks: what is asked, by name; may change.
         stopping: whether the process was told to stop.
+        dispensable: what the process does useful work without: whoever asks may leave it out.
     """
 
-    def __init__(self, checks: Mapping[str, Ask], stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        checks: Mapping[str, Ask],
+        stopping: Callable[[], bool],
+        *,
+        dispensable: Collection[str] = (),
+    ) -> None:
         self._checks = checks
         self._stopping = stopping
+        self._dispensable = dispensable
 
-    async def look(self) -> Ready:
-        """Ask everything at once; takes :data:`CHECK_TIMEOUT` at most."""
+    async def look(self, exclude: Collection[str] = ()) -> Ready:
+        """Ask everything at once; takes :data:`CHECK_TIMEOUT` at most.
+
+        Args:
+            exclude: what may fail: without it the process is ``degraded``, and not unready.
+
+        Raises:
+            ValidationError: the process can do nothing without what is excluded.
+        """
+        if set(exclude).difference(self._dispensable):
+            may = " or ".join(sorted(self._dispensable)) or "nothing"
+            message = f"takes {may} here: without anything else this process does not work"
+            raise ValidationError(f"exclude {message}", errors=[{"field": "exclude", "message": message}])
         names = sorted(self._checks)
         results = await asyncio.gather(*(_check(name, self._checks[name]) for name in names))
         checks = dict(zip(names, results, strict=True))
@@ -44,8 +64,10 @@ class Readiness:
             DEPENDENCY_UP.labels(name).set(check.status == "ok")
         if self._stopping():
             return Ready(status="stopping", checks=checks)
-        ready = all(check.status == "ok" for check in results)
-        return Ready(status="ready" if ready else "not_ready", checks=checks)
+        failed = {name for name, check in checks.items() if check.status != "ok"}
+        if failed.difference(exclude):
+            return Ready(status="not_ready", checks=checks)
+        return Ready(status="degraded" if failed else "ready", checks=checks)
 
 
 def asks_postgres(engine: AsyncEngine) -> Ask:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from typing import Annotated
+
+from fastapi import Query, Response
 
 from gateway.dependencies import State
 from gateway.routing import make_router
@@ -18,9 +20,20 @@ async def live() -> Live:
 
 
 @router.get("/ready", responses={503: {"model": Ready}})
-async def ready(state: State, response: Response) -> Ready:
+async def ready(
+    state: State,
+    response: Response,
+    exclude: Annotated[
+        list[str],
+        Query(
+            default_factory=list,
+            description="`redis`: answer 200 and `degraded` when it is Redis alone that fails. For load "
+            "balancers: turns are accepted without it, and answered when it is back.",
+        ),
+    ],
+) -> Ready:
     """Each dependency by name; 503 when one does not answer, or while the process stops."""
-    answer = await state.readiness.look()
-    if answer.status != "ready":
+    answer = await state.readiness.look(exclude)
+    if not answer.serves:
         response.status_code = 503
     return answer

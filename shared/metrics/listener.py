@@ -11,7 +11,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
+from shared.errors import ValidationError
 from shared.listen_address import split_address
 from shared.metrics.exposition import Exposition
 from shared.readiness import Readiness
@@ -58,9 +60,9 @@ class _Listener:
     async def _answer(self, head: str) -> bytes:
         lines = head.split("\r\n")
         method, _, rest = lines[0].partition(" ")
-        path = rest.partition(" ")[0].partition("?")[0]
+        path, _, query = rest.partition(" ")[0].partition("?")
         try:
-            status, media_type, body = await self._page(method, path, lines[1:])
+            status, media_type, body = await self._page(method, path, query, lines[1:])
         except Exception:
             log.exception("a page for operators failed")
             status, media_type, body = HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"see the log\n"
@@ -70,7 +72,9 @@ class _Listener:
             f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
         ).encode() + sent
 
-    async def _page(self, method: str, path: str, headers: list[str]) -> tuple[HTTPStatus, str, bytes]:
+    async def _page(
+        self, method: str, path: str, query: str, headers: list[str]
+    ) -> tuple[HTTPStatus, str, bytes]:
         if path not in {"/metrics", "/health/live", "/health/ready"}:
             there = b"there are /metrics, /health/live and /health/ready\n"
             return HTTPStatus.NOT_FOUND, _TEXT, there
@@ -81,8 +85,11 @@ class _Listener:
             return HTTPStatus.OK, media_type, body
         if path == "/health/live":
             return HTTPStatus.OK, _JSON, Live().model_dump_json().encode()
-        ready = await self._readiness.look()
-        status = HTTPStatus.OK if ready.status == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+        try:
+            ready = await self._readiness.look(parse_qs(query).get("exclude", []))
+        except ValidationError as error:
+            return HTTPStatus.UNPROCESSABLE_ENTITY, _TEXT, f"{error}\n".encode()
+        status = HTTPStatus.OK if ready.serves else HTTPStatus.SERVICE_UNAVAILABLE
         return status, _JSON, ready.model_dump_json().encode()
 
 

@@ -21,7 +21,15 @@ class Check(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether the process can serve: every dependency by its name."""
+    """Whether the process can serve: every dependency by its name.
 
-    status: Literal["ready", "not_ready", "stopping"]
+    ``degraded``: what fails is what whoever asked wanted left out.
+    """
+
+    status: Literal["ready", "degraded", "not_ready", "stopping"]
     checks: dict[str, Check]
+
+    @property
+    def serves(self) -> bool:
+        """Whether requests may be sent to the process."""
+        return self.status in ("ready", "degraded")

@@ -121,6 +121,24 @@ async def test_readiness_names_what_is_missing_without_its_address() -> None:
             assert 'parley_dependency_up{dependency="redis"} 0.0' in told
 
 
+async def test_what_a_process_can_do_without_may_be_excluded() -> None:
+    readiness = Readiness({"redis": fails}, lambda: False, dispensable={"redis"})
+    async with listening("127.0.0.1:0", Exposition("gateway", readiness), readiness) as bound:
+        assert bound is not None
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{bound[1]}") as client:
+            degraded = await client.get("/health/ready?exclude=redis")
+            assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
+            assert (await client.get("/health/ready")).status_code == 503
+            refused = await client.get("/health/ready?exclude=postgres")
+            assert (refused.status_code, "takes redis here" in refused.text) == (422, True)
+    exposition, of_worker = of({"redis": fails})
+    async with listening("127.0.0.1:0", exposition, of_worker) as bound:
+        assert bound is not None
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{bound[1]}") as client:
+            # A worker without Redis can do nothing: nobody is to think otherwise.
+            assert (await client.get("/health/ready?exclude=redis")).status_code == 422
+
+
 async def test_a_process_that_stops_is_not_ready() -> None:
     exposition, readiness = of(stopping=True)
     async with listening("127.0.0.1:0", exposition, readiness) as bound:
