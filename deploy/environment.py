@@ -33,7 +33,8 @@ _INTRODUCTION = """\
 # Every setting of Parley with its default. Copy this file to .env and take the # away from what is to differ.
 # docker compose reads .env by itself; for anything else: set -a; . ./.env; set +a
 # What may be secret can stand in a file that PARLEY_…_FILE names. docker-compose.yml names the files of
-# deploy/docker/secrets: addresses, keys and passwords that it knows belong there, and not here.
+# deploy/docker/secrets: addresses, keys and passwords that it knows belong there, and not here. Servers of
+# your own in containers: docs/external-services.md.
 """
 
 #: What docker-compose.yml asks for besides settings: the default stands there.
@@ -43,11 +44,17 @@ COMPOSE = {
     "GATEWAY_PUBLISH": "Address and port on which the gateway is published.",
     "GATEWAY_CPUS": "Cores of the gateway.",
     "GATEWAY_MEMORY": "Its memory.",
+    "WORKER_CHAT_REPLICAS": "Worker processes for turns: `docker compose up -d --no-recreate` starts what "
+    "is added.",
+    "WORKER_EXPERIMENT_REPLICAS": "Worker processes for experiments.",
     "WORKER_CPUS": "Cores of each worker: one for its event loop, others for scripts; at most all there are.",
-    "WORKER_MEMORY": "Its memory.",
+    "WORKER_CHAT_MEMORY": "Memory of each worker for turns: 1 GB, and (PARLEY_SCRIPT_PROCESSES + "
+    "PARLEY_SCRIPT_RESERVED) times PARLEY_SCRIPT_MEMORY.",
+    "WORKER_EXPERIMENT_MEMORY": "Memory of each worker for experiments, which run no scripts.",
     "WORKER_STOP_GRACE": "How long a worker may take to stop: some 20 s more than PARLEY_DRAIN_GRACE.",
     "REDIS_MAXMEMORY": "Memory that Redis may fill.",
-    "REDIS_MEMORY": "Memory of its container: about twice as much.",
+    "REDIS_MEMORY": "Memory of its container: more than twice as much, or the kernel ends Redis while it "
+    "rewrites its log.",
     "POSTGRES_CPUS": "Cores of Postgres; at most all there are.",
     "POSTGRES_MEMORY": "Its memory.",
     "OLLAMA_MEMORY": "Memory of Ollama.",

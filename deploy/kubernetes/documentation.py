@@ -26,7 +26,7 @@ _BEGIN, _END = "<!-- values: begin -->", "<!-- values: end -->"
 #: Settings that the chart makes out of other values.
 _OWN = ("metrics_listen", "redis_tls_ca", "redis_tls_cert", "redis_tls_key", "broker_tls_", "secret_key_file")
 #: Settings of a single machine.
-_ELSEWHERE = ("data_dir", "local_model_path", "valkey_maxmemory")
+_ELSEWHERE = ("data_dir", "local_model_", "valkey_maxmemory")
 #: A secret that has a variable of its own for its file.
 _KEPT = "secret_key"
 
@@ -101,7 +101,8 @@ def readme(text: str, source: str) -> str:
 
 def secret_names() -> list[str]:
     """Settings that may be among the chart's secrets."""
-    return sorted({*settings_files.variables(Settings), _KEPT})
+    names = {*settings_files.variables(Settings), _KEPT}
+    return sorted(name for name in names if not name.startswith(_ELSEWHERE))
 
 
 def setting_schemas(source: str) -> dict[str, Any]:

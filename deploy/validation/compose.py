@@ -9,7 +9,11 @@ from pathlib import Path
 from deploy.validation.outcome import ROOT, Outcome, missing, ran
 
 #: Files that are read one upon the other; each is to be valid.
-FILES = (("docker-compose.yml",), ("docker-compose.yml", "deploy/docker/publish.yaml"))
+FILES = (
+    ("docker-compose.yml",),
+    ("docker-compose.yml", "deploy/docker/publish.yaml"),
+    ("docker-compose.yml", "deploy/docker/own-servers.yaml"),
+)
 
 
 def binary() -> Path | None:

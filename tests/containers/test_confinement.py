@@ -88,4 +88,4 @@ def test_memory_is_limited(installation: Installation) -> None:
         "    one = pathlib.Path('/sys/fs/cgroup', name)\n"
         "    if one.exists(): print(one.read_text())",
     )
-    assert said.split() == [str(2 * 1024**3)]
+    assert said.split() == [str(4 * 1024**3)]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +13,16 @@ from deploy import roles
 from gateway.server import SHUTDOWN_GRACE
 from shared import settings_files
 from shared.settings import Settings
+from tests.unit.deploy.compose_command import ROOT, compose, merged
 
-ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker-compose.yml"
 OWN = ("migrate", "gateway", "worker-chat", "worker-experiment", "maintenance", "flower")
 SERVERS = ("redis", "postgres")
 PROFILES = ("ollama", "prometheus", "grafana", "otel-collector")
 #: Has no shell and no program to ask it with.
 UNASKED = ("migrate", "otel-collector")
+#: Bytes of a worker with all of its slots taken by turns, without scripts.
+WORKER = 512 * 1024**2
 
 
 def filled(text: str, variables: dict[str, str]) -> str:
@@ -48,6 +46,12 @@ def seconds(duration: str) -> float:
     """A duration as compose writes it: ``30s``, ``1m``."""
     number, unit = re.fullmatch(r"(\d+)(s|m)", duration).groups()  # type: ignore[union-attr]
     return int(number) * {"s": 1, "m": 60}[unit]
+
+
+def size(memory: str) -> int:
+    """A size as compose, Redis or Kubernetes writes it: ``4g``, ``512mb``, ``4Gi``."""
+    number, unit = re.fullmatch(r"(\d+)([mg])(?:b|i)?", memory.lower()).groups()  # type: ignore[union-attr]
+    return int(number) * {"m": 1024**2, "g": 1024**3}[unit]
 
 
 def environment_of(service: dict[str, Any]) -> dict[str, str]:
@@ -123,6 +127,24 @@ def test_every_service_has_an_init_limits_and_time_to_stop(services: dict[str, A
         assert float(service["deploy"]["resources"]["limits"]["cpus"]) > 0
     assert seconds(service["stop_grace_period"]) >= 10
     assert service["logging"]["options"]["max-size"]
+
+
+def test_workers_for_turns_have_room_for_all_scripts_at_once(services: dict[str, Any]) -> None:
+    settings = Settings.model_fields
+    scripts = settings["script_processes"].default + settings["script_reserved"].default
+    needed = scripts * settings["script_memory"].default + WORKER
+    assert size(services["worker-chat"]["deploy"]["resources"]["limits"]["memory"]) >= needed
+    chart = yaml.safe_load((ROOT / "deploy/kubernetes/parley/values.yaml").read_text())["workers"]
+    assert size(chart["chat"]["resources"]["limits"]["memory"]) >= needed
+    for group in ("chat", "experiment"):
+        composed = services[f"worker-{group}"]["deploy"]["resources"]["limits"]["memory"]
+        assert size(chart[group]["resources"]["limits"]["memory"]) == size(composed), group
+
+
+def test_redis_has_room_to_rewrite_its_log(services: dict[str, Any]) -> None:
+    command = services["redis"]["command"]
+    filled = size(command[command.index("--maxmemory") + 1])
+    assert size(services["redis"]["deploy"]["resources"]["limits"]["memory"]) > 2 * filled
 
 
 @pytest.mark.parametrize("name", sorted({*OWN, *SERVERS, *PROFILES} - set(UNASKED)))
@@ -277,30 +299,15 @@ def test_the_kept_data_of_the_servers_has_names(services: dict[str, Any]) -> Non
 # Compose itself ---------------------------------------------------------------------------------------------
 
 
-def compose(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    found = importlib.util.find_spec("compose")
-    binary = Path(found.origin).with_name("docker-compose") if found and found.origin else None
-    if binary is None or not binary.exists():
-        pytest.skip("compose's own binary is not installed: pip install 'parley[validate]'")
-    return subprocess.run(
-        # What somebody set for an installation of theirs is not judged here.
-        [binary, "--env-file", os.devnull, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables},
-    )
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
         (),
         ("--profile", "*"),
         ("--profile", "*", "-f", "docker-compose.yml", "-f", "deploy/docker/publish.yaml"),
+        ("--profile", "*", "-f", "docker-compose.yml", "-f", "deploy/docker/own-servers.yaml"),
     ],
-    ids=["plain", "all profiles", "published"],
+    ids=["plain", "all profiles", "published", "own servers"],
 )
 def test_compose_takes_it(arguments: tuple[str, ...]) -> None:
     done = compose(*arguments, "config", "-q")
@@ -308,9 +315,7 @@ def test_compose_takes_it(arguments: tuple[str, ...]) -> None:
 
 
 def test_compose_reads_it_as_these_tests_do(services: dict[str, Any]) -> None:
-    done = compose("--profile", "*", "config", "--format", "json")
-    assert done.returncode == 0, done.stderr
-    read = json.loads(done.stdout)["services"]
+    read = merged("--profile", "*")["services"]
     assert {name: read[name].get("command") for name in read} == {
         name: services[name].get("command") for name in services
     }
@@ -319,6 +324,25 @@ def test_compose_reads_it_as_these_tests_do(services: dict[str, Any]) -> None:
         assert limits["cpus"]
         assert limits["memory"]
         assert limits["pids"]
+
+
+def test_env_says_how_many_workers_there_are() -> None:
+    replicas = {
+        name: service["deploy"]["replicas"]
+        for name, service in merged(WORKER_CHAT_REPLICAS="4")["services"].items()
+        if "replicas" in service["deploy"]
+    }
+    assert replicas == {"worker-chat": 4, "worker-experiment": 1}
+
+
+def test_env_adds_to_what_connections_may_lead_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, expected in (("", ()), ("models.lan:8000, 10.1.0.0/16", ("models.lan:8000", "10.1.0.0/16"))):
+        services = merged(PARLEY_OUTBOUND_ALLOW=given)["services"]
+        for name in ("gateway", "worker-chat", "worker-experiment"):
+            monkeypatch.setenv(
+                "PARLEY_OUTBOUND_ALLOW", services[name]["environment"]["PARLEY_OUTBOUND_ALLOW"]
+            )
+            assert Settings().outbound_allow == ("ollama:11434", *expected), name
 
 
 def test_compose_refuses_a_slip(tmp_path: Path) -> None:

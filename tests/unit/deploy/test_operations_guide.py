@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from shared.settings import Settings
 
@@ -68,3 +70,42 @@ def test_links_lead_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
             anchors = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
             assert anchor in anchors, f"{page.name}: {target}"
+
+
+# Its commands for compose ----------------------------------------------------------------------------------
+
+
+def commands() -> list[list[str]]:
+    """What follows ``docker compose`` in the guide's blocks, without what names other files."""
+    lines = re.findall(r"^docker compose ((?!-).*(?:\n .*)*)$", GUIDE, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_commands_for_compose_name_services_and_secrets_that_there_are() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    asked = commands()
+    assert {words[0] for words in asked} == {"exec", "stop", "up"}
+    for verb, *words in asked:
+        plain = [word for word in words if not word.startswith("-")]
+        named = plain[:1] if verb == "exec" else plain
+        assert set(named) <= set(services), words
+        for secret in re.findall(r"/run/secrets/(\w+)", " ".join(words)):
+            assert secret in services[named[0]]["secrets"], words
+
+
+def test_whatever_uses_the_database_is_stopped_for_a_restore() -> None:
+    (stopped,) = [words for verb, *words in commands() if verb == "stop"]
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    own = {name for name, service in services.items() if "parley:" in service["image"]}
+    assert set(stopped) == own - {"migrate"}
+
+
+def test_redis_gets_a_larger_container_before_it_may_fill_more() -> None:
+    runbook = GUIDE.partition("### ParleyRedisMemoryHigh")[2].partition("\n### ")[0]
+    container = re.search(r"docker update --memory (\d+)g --memory-swap \1g ", runbook)
+    filled = re.search(r"CONFIG SET maxmemory (\d+)mb", runbook)
+    assert container
+    assert filled
+    assert container.start() < filled.start()
+    assert int(container[1]) * 1024 > 2 * int(filled[1])
+    assert f"`REDIS_MEMORY={container[1]}g` and `REDIS_MAXMEMORY={filled[1]}mb`" in runbook

@@ -47,7 +47,8 @@ def test_every_setting_can_be_given_in_one_place() -> None:
         "metrics_listen",
         "secret_key_file",
         *(f"{server}_tls_{file}" for server in ("redis", "broker") for file in ("ca", "cert", "key")),
-        *("data_dir", "local_model_path", "valkey_maxmemory"),
+        *("data_dir", "valkey_maxmemory"),
+        *(name for name in Settings.model_fields if name.startswith("local_model_")),
     }
 
 
