@@ -6,7 +6,6 @@ import logging
 from typing import Any
 from uuid import uuid4
 
-import orjson
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,13 +13,12 @@ from shared.database.repositories import traces
 from shared.jobs import experiment_end, spans
 from shared.jobs.answers import stored_reply
 from shared.jobs.event_data import (
-    CANCELLED_DETAILS,
     EventData,
-    chunk_data,
-    complete_data,
-    done_data,
-    final_event,
+    complete_event,
+    encode,
     opening_event,
+    outcome_events,
+    retold_events,
 )
 from shared.jobs.event_log import EventLog
 from shared.jobs.finish import Finished, finish, finish_post_response
@@ -97,7 +95,7 @@ class Closer:
                 finished = await finish_post_response(
                     self._store, job, state=state, next_seq=1 + (3 if rewrite else 0), keep=keep
                 )
-                await self._tell_answered(finished, rewrite)
+                await self._tell_answered(finished.job, rewrite)
             else:
                 number: int | None = None
 
@@ -117,7 +115,7 @@ class Closer:
                     error=error,
                     keep=record,
                 )
-                await self._tell(finished.job, [final_event(finished)])
+                await self._tell(finished.job, outcome_events(finished.job))
                 if number is not None:
                     await experiment_end.tell(self._log.redis, self._log.namespace, job, number)
         except AttemptLostError:
@@ -160,8 +158,7 @@ class Closer:
         DECIDED.labels(ended.kind, ended.status).inc()
         with spans.closing(ended):
             await self._begin(ended)
-            told = {"message_id": None, "metadata": CANCELLED_DETAILS}
-            await self._tell(ended, [(EventType.CANCELLED, told)])
+            await self._tell(ended, outcome_events(ended))
             await self._wake_activated(activated)
         return ended
 
@@ -181,18 +178,12 @@ class Closer:
         except (RedisError, OSError):
             return Transcript()
 
-    async def _tell_answered(self, finished: Finished, rewrite: bool) -> None:
-        job = finished.job
-        events: list[EventData] = []
+    async def _tell_answered(self, job: Job, rewrite: bool) -> None:
         if rewrite:
             answer = await stored_reply(self._store, job)
-            events += [
-                (EventType.RESTART, {"attempt": job.attempt}),
-                (EventType.CHUNK, chunk_data(answer)),
-                (EventType.DONE, done_data(finished)),
-            ]
-        events.append((EventType.POST_RESPONSE_COMPLETE, complete_data(job)))
-        await self._tell(job, events)
+            await self._tell(job, retold_events(job, answer) + outcome_events(job))
+        else:
+            await self._tell(job, [complete_event(job)])
 
     async def _tell(self, job: Job, events: list[EventData]) -> None:
         entries = [_encode(job, event, data) for event, data in events]
@@ -204,4 +195,4 @@ class Closer:
 
 
 def _encode(job: Job, event: EventType, data: dict[str, Any]) -> tuple[bytes, bytes]:
-    return event.value.encode(), orjson.dumps({**data, "session_id": str(job.id)})
+    return event.value.encode(), encode(data, str(job.id))

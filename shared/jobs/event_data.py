@@ -1,13 +1,14 @@
-"""The data of a chat's events, wherever they are made: by its worker, by a closer, or from Postgres."""
+"""The events of a job, wherever they are made: by its worker, by a closer, or from Postgres."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from shared.jobs.finish import Finished
+import orjson
+
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
-from shared.jobs.states import Status
+from shared.jobs.states import JobKind, Status
 from shared.schemas.events import EventType
 
 #: Error of a job that ran out of attempts.
@@ -16,10 +17,8 @@ EXHAUSTED = {
     "message": "Every attempt at this job was lost or failed inside Parley.",
 }
 
-#: A chat event before it has an id.
+#: An event before it has an id.
 EventData = tuple[EventType, dict[str, Any]]
-
-CANCELLED_DETAILS = {"finish_reason": "cancelled"}
 
 
 def opening_event(job: Job) -> EventData:
@@ -33,7 +32,52 @@ def opening_event(job: Job) -> EventData:
     }
 
 
-def chunk_data(reply: Reply) -> dict[str, Any]:
+def outcome_events(job: Job) -> list[EventData]:
+    """What tells how a job came out, once that is committed.
+
+    All of it is in the row, so that it is the same whoever tells it, as it happens or long afterwards. An
+    answer that stages follow is told by ``done`` alone; :func:`complete_event` ends those.
+    """
+    if job.status is Status.FAILED:
+        error = job.error or EXHAUSTED
+        return [(EventType.ERROR, {"code": error["code"], "message": error["message"]})]
+    if job.status is Status.CANCELLED:
+        return [(EventType.CANCELLED, _answer_data(job))]
+    if job.kind is not JobKind.CHAT:
+        return [(EventType.DONE, {"result": (job.outcome or {}).get("result")})]
+    conversation_id = None if job.conversation_id is None else str(job.conversation_id)
+    done = (EventType.DONE, {"conversation_id": conversation_id, **_answer_data(job)})
+    return [done, complete_event(job)] if job.ended else [done]
+
+
+def retold_events(job: Job, reply: Reply) -> list[EventData]:
+    """What tells a stored answer anew: clients discard what they had of it."""
+    return [(EventType.RESTART, {"attempt": job.attempt}), (EventType.CHUNK, _chunk_data(reply))]
+
+
+def complete_event(job: Job) -> EventData:
+    """``post_response_complete``."""
+    outcome = job.outcome or {}
+    return EventType.POST_RESPONSE_COMPLETE, {
+        "modules": outcome.get("modules", []),
+        "state_updated": bool(outcome.get("state_updated", False)),
+        "post_response": None if job.post_response is None else job.post_response.value,
+    }
+
+
+def encode(data: dict[str, Any], session_id: str) -> bytes:
+    """The data of an event as it is stored and sent."""
+    return orjson.dumps({**data, "session_id": session_id})
+
+
+def _answer_data(job: Job) -> dict[str, Any]:
+    return {
+        "message_id": None if job.message_id is None else str(job.message_id),
+        "metadata": (job.outcome or {}).get("metadata", {}),
+    }
+
+
+def _chunk_data(reply: Reply) -> dict[str, Any]:
     """A whole answer as one ``chunk``."""
     return {
         "content": reply.content,
@@ -41,35 +85,4 @@ def chunk_data(reply: Reply) -> dict[str, Any]:
         "tool_calls": None
         if not reply.tool_calls
         else [{"index": index, **call} for index, call in enumerate(reply.tool_calls)],
-    }
-
-
-def done_data(finished: Finished) -> dict[str, Any]:
-    """The data of ``done``."""
-    job = finished.job
-    return {
-        "conversation_id": None if job.conversation_id is None else str(job.conversation_id),
-        "message_id": None if finished.message_id is None else str(finished.message_id),
-        "metadata": finished.details,
-    }
-
-
-def complete_data(job: Job) -> dict[str, Any]:
-    """The data of ``post_response_complete``."""
-    outcome = job.outcome or {}
-    return {
-        "modules": outcome.get("modules", []),
-        "state_updated": bool(outcome.get("state_updated", False)),
-        "post_response": None if job.post_response is None else job.post_response.value,
-    }
-
-
-def final_event(finished: Finished) -> EventData:
-    """The last event of a job that was cancelled or failed."""
-    if finished.job.status is Status.FAILED:
-        error = finished.job.error or EXHAUSTED
-        return EventType.ERROR, {"code": error["code"], "message": error["message"]}
-    return EventType.CANCELLED, {
-        "message_id": None if finished.message_id is None else str(finished.message_id),
-        "metadata": finished.details,
     }

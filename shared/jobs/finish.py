@@ -31,14 +31,15 @@ class Finished:
     """What the commit decided."""
 
     job: Job
-    #: The message that keeps the answer; ``None`` when there was no text or no conversation.
-    message_id: UUID | None
-    #: The answer's metadata as committed.
-    details: dict[str, Any]
     #: The next turn of the conversation, to be woken.
-    activated: Activated | None
+    activated: Activated | None = None
     #: Whether it ended while its owner had so many jobs running that others may have been held back.
     of_many: bool = False
+
+    @property
+    def message_id(self) -> UUID | None:
+        """The message that keeps the answer; ``None`` when there was no text or no conversation."""
+        return self.job.message_id
 
 
 async def finish(
@@ -79,7 +80,7 @@ async def finish(
         now = transaction.job
         if now.answered and not job.answered:
             # An earlier try of this very commit went through, and its reply was lost.
-            return Finished(now, now.message_id, (now.outcome or {}).get("metadata", {}), None)
+            return Finished(now)
         if status is Status.SUCCEEDED and now.marked:
             status = Status.CANCELLED
         details = dict(reply.details)
@@ -101,7 +102,7 @@ async def finish(
             # A chat's `done` is followed by `post_response_complete`; every other end is one event.
             final_seq=next_seq + int(status is Status.SUCCEEDED and job.kind is JobKind.CHAT),
         )
-    return Finished(ended, kept, details, transaction.activated, transaction.of_many)
+    return Finished(ended, transaction.activated, transaction.of_many)
 
 
 async def finish_post_response(
@@ -121,8 +122,7 @@ async def finish_post_response(
             outcome={**(transaction.job.outcome or {}), **more} if more else None,
             final_seq=next_seq,
         )
-    details = (ended.outcome or {}).get("metadata", {})
-    return Finished(ended, ended.message_id, details, transaction.activated, transaction.of_many)
+    return Finished(ended, transaction.activated, transaction.of_many)
 
 
 async def _keep(

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-import orjson
-
+from shared.jobs.event_data import encode
 from shared.jobs.job import Job
 from shared.metrics.limits import hit
 from shared.schemas.events import EventId, EventType
@@ -62,7 +61,7 @@ class JobStream:
 
     def emit(self, event: EventType, data: dict[str, Any]) -> EventId:
         """Queue an event; it is on its way before the next thing the loop does."""
-        encoded = orjson.dumps({**data, "session_id": self._session})
+        encoded = encode(data, self._session)
         event_id = EventId(self.attempt, len(self._entries))
         self._entries.append((event.value.encode(), encoded))
         self._pending_bytes += len(encoded)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
-
-import orjson
 
 from shared.errors import InvalidEventIdError
-from shared.jobs.event_data import EXHAUSTED, EventData, chunk_data, complete_data
+from shared.jobs.event_data import encode, outcome_events, retold_events
 from shared.jobs.event_log import Entry
 from shared.jobs.job import Job
 from shared.jobs.messages import Reply
-from shared.jobs.states import JobKind, Phase, Status
+from shared.jobs.states import JobKind, Phase
 from shared.schemas.events import FINAL_EVENTS, REBUILT, EventId, EventType
 
 
@@ -51,7 +48,7 @@ def check_cursor(cursor: EventId, job: Job) -> bool:
         )
     if not job.ended:
         return True
-    rebuilt_last = job.rebuilt_id(len(final_events(job)) + 1)
+    rebuilt_last = job.rebuilt_id(len(outcome_events(job)) + 1)
     if cursor > rebuilt_last:
         raise InvalidEventIdError(
             f"This session has ended, and an event {cursor} was never sent. Leave the id out to start from "
@@ -62,7 +59,7 @@ def check_cursor(cursor: EventId, job: Job) -> bool:
 
 def is_final(entry: Entry, kind: JobKind) -> bool:
     """Whether nothing follows ``entry``, unless the job was retried."""
-    if kind is JobKind.QUERY:
+    if kind is not JobKind.CHAT:
         return entry.type in {EventType.DONE, EventType.CANCELLED, EventType.ERROR}
     return entry.type in FINAL_EVENTS
 
@@ -110,22 +107,6 @@ def _later(cursor: EventId | None, stream: Sequence[Entry]) -> list[Entry] | Non
     return None
 
 
-def final_events(job: Job) -> list[EventData]:
-    """The events that tell how an ended job ended, without its text."""
-    metadata = (job.outcome or {}).get("metadata", {})
-    message_id = None if job.message_id is None else str(job.message_id)
-    if job.status is Status.FAILED:
-        error = job.error or EXHAUSTED
-        return [(EventType.ERROR, {"code": error["code"], "message": error["message"]})]
-    if job.status is Status.CANCELLED:
-        return [(EventType.CANCELLED, {"message_id": message_id, "metadata": metadata})]
-    if job.kind is JobKind.QUERY:
-        return [(EventType.DONE, {"result": (job.outcome or {}).get("result")})]
-    conversation_id = None if job.conversation_id is None else str(job.conversation_id)
-    done = {"conversation_id": conversation_id, "message_id": message_id, "metadata": metadata}
-    return [(EventType.DONE, done), (EventType.POST_RESPONSE_COMPLETE, complete_data(job))]
-
-
 def rebuild(cursor: EventId | None, job: Job, reply: Reply, *, past_done: bool = False) -> list[Entry]:
     """The events of an ended job from Postgres: ``restart``, the whole text as one ``chunk``, the final ones.
 
@@ -135,13 +116,9 @@ def rebuild(cursor: EventId | None, job: Job, reply: Reply, *, past_done: bool =
         reply: its stored answer, or what there was of it.
         past_done: whether the client has had ``done`` already, so that its text is complete.
     """
-    text: list[EventData] = [
-        (EventType.RESTART, {"attempt": job.attempt}),
-        (EventType.CHUNK, chunk_data(reply)),
-    ]
-    events = text + final_events(job)
+    events = retold_events(job, reply) + outcome_events(job)
     entries = [
-        Entry(job.rebuilt_id(number), event, _encode(data, job))
+        Entry(job.rebuilt_id(number), event, encode(data, str(job.id)))
         for number, (event, data) in enumerate(events)
     ]
     if cursor is not None and cursor.attempt == job.attempt and cursor.seq >= REBUILT:
@@ -150,7 +127,3 @@ def rebuild(cursor: EventId | None, job: Job, reply: Reply, *, past_done: bool =
     if past_done:
         return entries[-1:]
     return entries
-
-
-def _encode(data: dict[str, Any], job: Job) -> bytes:
-    return orjson.dumps({**data, "session_id": str(job.id)})

@@ -88,4 +88,4 @@ async def _committed(store: JobStore, attempt: RunningAttempt) -> Finished | Non
     job = await store.get(attempt.job.id)
     if job is None or job.attempt != attempt.job.attempt or not job.ended:
         return None
-    return Finished(job, job.message_id, (job.outcome or {}).get("metadata", {}), None)
+    return Finished(job)

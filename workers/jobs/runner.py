@@ -13,11 +13,17 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import tracing
-from shared.errors import ParleyError
 from shared.jobs import spans
 from shared.jobs.answers import stored_reply
 from shared.jobs.closing import Closer
-from shared.jobs.event_data import EXHAUSTED, chunk_data, complete_data, done_data, final_event, opening_event
+from shared.jobs.event_data import (
+    EXHAUSTED,
+    EventData,
+    complete_event,
+    opening_event,
+    outcome_events,
+    retold_events,
+)
 from shared.jobs.event_log import EventLog
 from shared.jobs.finish import Finished, finish, finish_post_response
 from shared.jobs.job import Job
@@ -34,13 +40,19 @@ from shared.schemas.events import EventId, EventType
 from shared.settings import Settings
 from workers.jobs.commit import commit
 from workers.jobs.handler import Handler, Work
-from workers.jobs.running import RunningAttempt, StopReason
+from workers.jobs.running import DrainedError, RunningAttempt, StopReason
 from workers.jobs.task_events import JobTasks
 
 log = logging.getLogger(__name__)
 
 #: Seconds that the last events of a job may take to reach Redis; after that, Postgres answers readers.
 LAST_EVENTS = 5.0
+
+_STAGES_CAME_TO = {
+    Status.SUCCEEDED: PostResponse.DONE,
+    Status.FAILED: PostResponse.FAILED,
+    Status.CANCELLED: PostResponse.CANCELLED,
+}
 
 
 class JobRunner:
@@ -130,10 +142,10 @@ class JobRunner:
         self.spawn(self._put_lease(job.lease))
         self._tasks.begun(job, attempt.began)
         try:
-            return await self._run(attempt)
+            return await self._run_or_leave(attempt)
         except Exception as error:
             # What Postgres refuses now it would refuse again: the next attempt does not wait for the lease.
-            log.exception("an attempt broke while it ended")
+            log.exception("an attempt broke")
             await self._give_up(job, error)
             return "broken"
         finally:
@@ -167,50 +179,38 @@ class JobRunner:
 
     # One attempt ----------------------------------------------------------------------------------------
 
-    async def _run(self, attempt: RunningAttempt) -> str:
-        attempt.emit(*opening_event(attempt.job))
-        if attempt.job.answered:
-            return await self._go_on(attempt)
-        if attempt.job.attempt > 1 and attempt.job.kind is not JobKind.EXPERIMENT:
-            # An experiment goes on from its last step.
-            attempt.emit(EventType.RESTART, {"attempt": attempt.job.attempt})
-        handler = self._handlers[attempt.job.kind]
-        work = asyncio.create_task(handler.work(attempt))
-        attempt.begin(work)
-        await asyncio.wait([work])
-        if attempt.fenced:
-            _retrieve(work)
-            return "fenced"
+    async def _run_or_leave(self, attempt: RunningAttempt) -> str:
         try:
-            done = work.result()
-        except asyncio.CancelledError as error:
-            if attempt.stopped is StopReason.DRAIN:
-                await self._hand_over(attempt.job)
-                return "handed over"
-            if attempt.stopped is None:
-                # Nobody cancelled it: some library let a cancellation of its own slip.
-                await self._give_up(attempt.job, error)
-                return "broken"
-            return await self._end(attempt, Status.CANCELLED, Work(handler.partial(attempt)))
+            return await self._run(attempt)
         except AttemptLostError:
             return "fenced"
-        except ParleyError as error:
-            tracing.current().fail(error)
-            problem = {"code": error.code, "message": error.detail}
-            return await self._end(attempt, Status.FAILED, Work(handler.partial(attempt)), problem)
-        except Exception as error:
-            log.exception("an attempt broke")
-            await self._give_up(attempt.job, error)
-            return "broken"
-        return await self._end(attempt, Status.SUCCEEDED, done)
+        except DrainedError:
+            await self._hand_over(attempt.job)
+            return "handed over"
 
-    async def _end(
-        self, attempt: RunningAttempt, status: Status, work: Work, error: dict[str, Any] | None = None
-    ) -> str:
-        """Commit, then tell."""
+    async def _run(self, attempt: RunningAttempt) -> str:
+        job = attempt.job
+        attempt.emit(*opening_event(job))
+        if job.answered:
+            await self._tell_again(attempt)
+            return await self._run_stages(attempt)
+        if job.attempt > 1 and job.kind is not JobKind.EXPERIMENT:
+            # An experiment goes on from its last step.
+            attempt.emit(EventType.RESTART, {"attempt": job.attempt})
+        answered = await self._answer(attempt)
+        return answered.status.value if answered.ended else await self._run_stages(attempt)
+
+    async def _answer(self, attempt: RunningAttempt) -> Job:
+        """Do the work, commit what came of it, then tell."""
         handler = self._handlers[attempt.job.kind]
+        settled = await attempt.settle(handler.work(attempt))
+        work = settled.result or Work(handler.partial(attempt))
+        error = None
+        if settled.error is not None:
+            tracing.current().fail(settled.error)
+            error = {"code": settled.error.code, "message": settled.error.detail}
         await attempt.stream.flush(self._settings.flush_timeout)
-        stages = status is Status.SUCCEEDED and await handler.has_stages_left(attempt)
+        stages = settled.status is Status.SUCCEEDED and await handler.has_stages_left(attempt)
         message_id = uuid4()
 
         async def keep(transaction: FencedTransaction, status: Status, kept: UUID | None) -> dict[str, Any]:
@@ -220,7 +220,7 @@ class JobRunner:
             return await finish(
                 self._store,
                 attempt.job,
-                status=status,
+                status=settled.status,
                 reply=work.reply,
                 message_id=message_id,
                 next_seq=attempt.stream.next_seq,
@@ -230,32 +230,13 @@ class JobRunner:
                 keep=keep,
             )
 
-        try:
-            finished = await commit(self._store, attempt, write)
-        except AttemptLostError:
-            return "fenced"
+        finished = await commit(self._store, attempt, write)
         DECIDED.labels(finished.job.kind, finished.job.status).inc()
-        await self._tell_end(attempt, finished)
-        attempt.ended = finished.job.ended
-        if attempt.ended:
-            attempt.final = finished.job
-            return finished.job.status.value
-        return await self._run_stages(attempt)
+        self._tell(attempt, finished, outcome_events(finished.job))
+        return finished.job
 
-    async def _tell_end(self, attempt: RunningAttempt, finished: Finished) -> None:
-        job = finished.job
-        if job.status is not Status.SUCCEEDED:
-            attempt.emit(*final_event(finished))
-        elif job.kind is not JobKind.CHAT:
-            attempt.emit(EventType.DONE, {"result": (job.outcome or {}).get("result")})
-        else:
-            attempt.emit(EventType.DONE, done_data(finished))
-            if job.ended:
-                attempt.emit(EventType.POST_RESPONSE_COMPLETE, complete_data(job))
-        await self._closer.wake(finished)
-
-    async def _go_on(self, attempt: RunningAttempt) -> str:
-        """The answer is stored: no provider is called for it. Tell it, if it was not, and go on behind it."""
+    async def _tell_again(self, attempt: RunningAttempt) -> None:
+        """The answer is stored: no provider is called for it. Tell it, if it was not."""
         job = attempt.job
         await attempt.stream.flush(self._settings.flush_timeout)
         try:
@@ -265,39 +246,15 @@ class JobRunner:
         fence = EventId(job.attempt, 0)
         if not Transcript.of(entry for entry in entries if entry.id < fence).done:
             reply = await stored_reply(self._store, job)
-            attempt.emit(EventType.RESTART, {"attempt": job.attempt})
-            attempt.emit(EventType.CHUNK, chunk_data(reply))
-            attempt.emit(EventType.DONE, done_data(Finished(job, job.message_id, reply.details, None)))
-        return await self._run_stages(attempt)
+            for event in retold_events(job, reply) + outcome_events(job):
+                attempt.emit(*event)
 
     async def _run_stages(self, attempt: RunningAttempt) -> str:
         handler = self._handlers[attempt.job.kind]
-        stages = asyncio.create_task(handler.run_stages(attempt))
-        attempt.begin(stages)
-        await asyncio.wait([stages])
-        state = PostResponse.DONE
-        if attempt.fenced:
-            _retrieve(stages)
-            return "fenced"
-        try:
-            stages.result()
-        except asyncio.CancelledError as error:
-            if attempt.stopped is StopReason.DRAIN:
-                await self._hand_over(attempt.job)
-                return "handed over"
-            if attempt.stopped is None:
-                await self._give_up(attempt.job, error)
-                return "broken"
-            state = PostResponse.CANCELLED
-        except AttemptLostError:
-            return "fenced"
-        except ParleyError:
-            log.warning("a stage after the answer failed", exc_info=True)
-            state = PostResponse.FAILED
-        except Exception as error:
-            log.exception("a stage after the answer broke")
-            await self._give_up(attempt.job, error)
-            return "broken"
+        settled = await attempt.settle(handler.run_stages(attempt))
+        if settled.error is not None:
+            log.warning("a stage after the answer failed", exc_info=settled.error)
+        state = _STAGES_CAME_TO[settled.status]
         await attempt.stream.flush(self._settings.flush_timeout)
 
         async def keep(transaction: FencedTransaction, *_: Any) -> dict[str, Any]:
@@ -308,15 +265,17 @@ class JobRunner:
                 self._store, attempt.job, state=state, next_seq=attempt.stream.next_seq, keep=keep
             )
 
-        try:
-            finished = await commit(self._store, attempt, write)
-        except AttemptLostError:
-            return "fenced"
-        attempt.ended = True
-        attempt.final = finished.job
-        attempt.emit(EventType.POST_RESPONSE_COMPLETE, complete_data(finished.job))
-        await self._closer.wake(finished)
+        finished = await commit(self._store, attempt, write)
+        self._tell(attempt, finished, [complete_event(finished.job)])
         return finished.job.status.value
+
+    def _tell(self, attempt: RunningAttempt, finished: Finished, events: list[EventData]) -> None:
+        """Tell what was committed. Who waited for it is woken meanwhile: no slot waits for the broker."""
+        for event in events:
+            attempt.emit(*event)
+        if finished.job.ended:
+            attempt.final = finished.job
+        self.spawn(self._closer.wake(finished))
 
     # Giving up ------------------------------------------------------------------------------------------
 
@@ -328,7 +287,7 @@ class JobRunner:
             # Whoever took it away tells of this attempt.
             tracing.current().discard()
         else:
-            await self._wakeups.send(released.kind, released.id)
+            self.spawn(self._wakeups.send(released.kind, released.id))
 
     async def _give_up(self, job: Job, error: BaseException) -> None:
         """Something broke inside Parley: let the next attempt try, until there were too many."""
@@ -342,10 +301,10 @@ class JobRunner:
         with suppress(SQLAlchemyError, OSError):
             # With Postgres away the lease runs out, and the reaper does the same.
             released = await self._store.make_claimable(job.id, job.attempt, Outcome.BROKEN, failure=failure)
-            if released is not None:
-                await self._wakeups.send(released.kind, released.id)
         if released is None:
             tracing.current().discard()
+        else:
+            self.spawn(self._wakeups.send(released.kind, released.id))
 
     async def _drain(self) -> None:
         with suppress(TimeoutError):
@@ -375,9 +334,3 @@ class JobRunner:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Take note of how a task ended that nobody will ask."""
-    if not task.cancelled():
-        task.exception()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from shared.errors import ParleyError
 from shared.jobs.job import Job
 from shared.jobs.job_stream import Confirm, JobStream
+from shared.jobs.states import Status
 from shared.jobs.store import AttemptLostError
 from shared.schemas.events import EventType
+
+T = TypeVar("T")
 
 
 class StopReason(StrEnum):
@@ -22,6 +28,26 @@ class StopReason(StrEnum):
     FENCED = "fenced"
     #: The worker was told to stop: hand the job over.
     DRAIN = "drain"
+
+
+class DrainedError(Exception):
+    """The worker was told to stop: another one is to take the job."""
+
+
+class StrayCancelError(Exception):
+    """Nobody cancelled the work: some library let a cancellation of its own slip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T]):
+    """Work whose outcome is to be committed."""
+
+    #: ``succeeded``, ``failed`` or ``cancelled``.
+    status: Status
+    #: What came of it, if it succeeded.
+    result: T | None = None
+    #: Why it failed.
+    error: ParleyError | None = None
 
 
 class RunningAttempt:
@@ -48,16 +74,38 @@ class RunningAttempt:
         self._trust = trust
         self.stream = stream
         self.stopped: StopReason | None = None
-        #: Whether this attempt ended the job.
-        self.ended = False
         self._task: asyncio.Task[Any] | None = None
         stream.on_fenced = lambda: self.stop(StopReason.FENCED)
 
-    def begin(self, task: asyncio.Task[Any]) -> None:
-        """``task`` does the work now; a stop that came before reaches it."""
-        self._task = task
+    async def settle(self, work: Coroutine[Any, Any, T]) -> Settled[T]:
+        """Do ``work``, which a stop cancels, also one that came before; how it ended.
+
+        Raises:
+            AttemptLostError: another attempt holds the job.
+            DrainedError: it is to be handed over.
+            Exception: something broke inside Parley.
+        """
+        task = self._task = asyncio.create_task(work)
         if self.stopped is not None:
             task.cancel()
+        await asyncio.wait([task])
+        if self.fenced:
+            if not task.cancelled():
+                # Nobody asks how it ended.
+                task.exception()
+            raise AttemptLostError(self.job.lease)
+        try:
+            return Settled(Status.SUCCEEDED, task.result())
+        except asyncio.CancelledError as error:
+            if self.stopped is StopReason.DRAIN:
+                raise DrainedError(self.job.lease) from None
+            if self.stopped is None:
+                raise StrayCancelError(self.job.lease) from error
+            return Settled(Status.CANCELLED)
+        except AttemptLostError:
+            raise
+        except ParleyError as error:
+            return Settled(Status.FAILED, error=error)
 
     def stop(self, reason: StopReason) -> None:
         """Cancel the work. Being fenced outweighs every other reason."""
@@ -82,6 +130,11 @@ class RunningAttempt:
         if not await self._holds(self.job.id, self.job.attempt):
             raise AttemptLostError(self.job.lease)
         self.known_at = now
+
+    @property
+    def ended(self) -> bool:
+        """Whether this attempt ended the job."""
+        return self.final is not None
 
     @property
     def fenced(self) -> bool:

@@ -2,6 +2,7 @@
 WITH ended AS (
     UPDATE jobs
     SET attempt = attempt + 1, phase = 'ended', status = 'cancelled', secret = NULL, final_seq = 1,
+        outcome = '{"metadata": {"finish_reason": "cancelled"}}',
         finished_at = clock_timestamp(), ended_at = clock_timestamp()
     WHERE id = :job_id AND phase = 'waiting' AND cancel_requested_at IS NOT NULL
     RETURNING *

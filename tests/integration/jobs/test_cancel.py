@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from shared.jobs.answers import stored_reply
 from shared.jobs.cancellation import Canceller, cancel_channel
 from shared.jobs.closing import Closer
+from shared.jobs.event_data import outcome_events
 from shared.jobs.event_log import EventLog
 from shared.jobs.leases import Leases
 from shared.jobs.messages import Reply
@@ -109,16 +110,14 @@ async def test_nobody_else_holds_it_while_it_is_ended(house: House) -> None:
 @pytest.mark.parametrize("told", [True, False])
 async def test_with_the_answer_stored_the_turn_stays_succeeded(house: House, told: bool) -> None:
     """Its worker died in stages 4 and 5, with ``done`` in the stream or not."""
-    from shared.jobs.event_data import done_data
-    from shared.schemas.events import EventType
-
     writer = house.writer()
     job = await house.claimed()
     stream = writer.open(job)
     await house.tell(writer, stream, job, "Because.")
     finished = await house.end(job, post_response=True, next_seq=stream.next_seq)
     if told:
-        stream.emit(EventType.DONE, done_data(finished))
+        for event in outcome_events(finished.job):
+            stream.emit(*event)
         await house.tell(writer, stream, job)
     await house.lose(job)
     cancelled = await house.canceller.cancel(job.id)

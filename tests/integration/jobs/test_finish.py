@@ -94,7 +94,7 @@ async def test_a_commit_that_went_through_is_found_when_it_is_tried_again(house:
     first = await house.end(job, post_response=True)
     again = await house.end(job, post_response=True, reply=Reply(content="Otherwise."))
     assert again.message_id == first.message_id
-    assert again.details == first.details
+    assert again.job.outcome == first.job.outcome
     assert len(await house.rows("SELECT * FROM messages")) == 2
 
 
@@ -104,7 +104,7 @@ async def test_the_commit_looks_at_the_mark(house: House) -> None:
     finished = await house.end(job, post_response=True, next_seq=5)
     assert (finished.job.status, finished.job.phase) == (Status.CANCELLED, Phase.ENDED)
     assert finished.job.final_event_id == EventId(1, 5)
-    assert finished.details["finish_reason"] == "cancelled"
+    assert (finished.job.outcome or {})["metadata"]["finish_reason"] == "cancelled"
     assert finished.message_id is not None, "what there was of the text is kept, and it was all of it"
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -363,6 +364,41 @@ async def test_a_worker_that_drains_hands_over_and_claims_no_more(house: House) 
         assert (await task).endswith(":2 succeeded")
         await staying.runner.idle()
     assert await text(house, job) == await answer(house, job) == "2.1 "
+
+
+@pytest.mark.parametrize("how", ["succeeded", "with stages", "broken", "handed over"])
+async def test_no_slot_waits_until_others_are_woken(
+    house: House, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The broker says nothing: stages begin, and attempts end, all the same."""
+    house.settings = house.settings.model_copy(update={"drain_grace": 0.0})
+    asked: list[UUID | None] = []
+    answers = asyncio.Event()
+
+    async def send(kind: JobKind, job_id: UUID | None, count: int = 1) -> bool:
+        asked.append(job_id)
+        await answers.wait()
+        return True
+
+    async with Workshop(house).open() as workshop:
+        job = await house.accepted()
+        behind = await house.accepted(conversation_id=job.conversation_id, on_busy="enqueue")
+        workshop.handler.stages = how == "with stages"
+        monkeypatch.setattr(house.wakeups, "send", send)
+        task, lease = await workshop.start()
+        old = workshop.handler.orders[lease]
+        if how == "handed over":
+            workshop.runner.drain()
+        else:
+            workshop.order(lease, "say", "break" if how == "broken" else "finish")
+        if how == "with stages":
+            await until(lambda: workshop.handler.orders.get(lease, old) is not old)
+            workshop.order(lease, "finish")
+        ended = await asyncio.wait_for(task, 10)
+        await until(lambda: bool(asked))
+        assert ended == f"{lease} {'succeeded' if how == 'with stages' else how}"
+        assert asked == [job.id if how in ("broken", "handed over") else behind.id]
+        answers.set()
 
 
 async def test_a_turn_that_ends_within_the_grace_is_not_handed_over(house: House) -> None:

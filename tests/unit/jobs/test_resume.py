@@ -279,7 +279,7 @@ def test_nothing_follows_the_final_event() -> None:
     assert check_cursor(EventId(1, 1), job)
 
 
-@pytest.mark.parametrize("kind", [JobKind.CHAT, JobKind.QUERY])
+@pytest.mark.parametrize("kind", list(JobKind))
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED])
 def test_what_is_rebuilt_is_restart_text_and_end(kind: JobKind, status: Status) -> None:
     job = make_job(**{**ENDED, "kind": kind, "status": status})
