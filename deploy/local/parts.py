@@ -118,14 +118,16 @@ class ModelPart(Part):
         # Waiting threads sleep: spinning ones take the cores from the other parts, and when those are busy
         # the engine takes minutes for what takes seconds.
         self._environment = {"OMP_WAIT_POLICY": "PASSIVE", **environment, "PARLEY_LOCAL_MODEL_KEY": self.key}
-        self.alias = environment.get("PARLEY_LOCAL_MODEL_NAME", "smollm2-135m-instruct")
+        self.alias = model.model_name(environment)
         self.slots = int(environment.get("PARLEY_LOCAL_MODEL_SLOTS", "2"))
         self.context = int(environment.get("PARLEY_LOCAL_MODEL_CONTEXT", "8192"))
         self._path: Path | None = None
+        self._sha256 = ""
 
     def prepare(self, progress: Progress) -> None:
         """Find or fetch the model, and what the engine needs."""
         self._path = model.ensure_model(self._data.models, self._environment, progress)
+        self._sha256 = model.file_hash(self._path, self._data.models)
         if folder := openmp.provide(self._data.engine / "openmp"):
             before = self._environment.get("LD_LIBRARY_PATH")
             self._environment["LD_LIBRARY_PATH"] = f"{folder}:{before}" if before else str(folder)
@@ -137,6 +139,7 @@ class ModelPart(Part):
             (
                 *("--model", str(self._path), "--alias", self.alias, "--port", str(self._port)),
                 *("--slots", str(self.slots), "--context", str(self.context)),
+                *("--sha256", self._sha256),
             ),
         )
         return Child.spawn(

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 
 from gateway.exchange.incoming import UnsupportedMediaTypeError
 from shared.errors import ValidationError
+from shared.schemas.experiment.asked import SeedSource
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.reading import read_config
 from shared.schemas.experiments import ExperimentCreate
@@ -41,6 +42,7 @@ class Options:
     seed: int | None
     connection: str | None
     file: str | None
+    seed_source: SeedSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Submitted:
 
     Attributes:
         document: the JSON object, or the YAML text.
+        seed_source: where ``seed`` is from, if the request says so.
         source: the YAML text.
         file: the name of its file.
     """
@@ -57,8 +60,21 @@ class Submitted:
     name: str | None
     seed: int | None
     connection: str | None
+    seed_source: SeedSource | None = None
     source: str | None = None
     file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a source of no seed.
+
+        Raises:
+            ValidationError: ``seed_source`` came without ``seed``.
+        """
+        if self.seed_source is not None and self.seed is None:
+            message = "says where seed is from; send seed with it"
+            raise ValidationError(
+                f"seed_source: {message}", errors=[{"field": "seed_source", "message": message}]
+            )
 
     def config(self) -> ExperimentConfig:
         """The configuration.
@@ -105,13 +121,14 @@ def _yaml(body: bytes, options: Options) -> Submitted:
         source=source,
         name=options.name,
         seed=options.seed,
+        seed_source=options.seed_source,
         connection=options.connection,
         file=options.file,
     )
 
 
 def _json(value: Any, options: Options) -> Submitted:
-    for name in ("name", "seed", "connection", "file"):
+    for name in ("name", "seed", "seed_source", "connection", "file"):
         if getattr(options, name) is not None:
             message = "goes with a YAML file; in JSON it stands in the body"
             raise ValidationError(f"{name}: {message}", errors=[{"field": name, "message": message}])
@@ -122,7 +139,13 @@ def _json(value: Any, options: Options) -> Submitted:
         raise RequestValidationError(
             [{**fault, "loc": ("body", *fault["loc"])} for fault in faults]
         ) from error
-    return Submitted(document=body.config, name=body.name, seed=body.seed, connection=body.connection)
+    return Submitted(
+        document=body.config,
+        name=body.name,
+        seed=body.seed,
+        seed_source=body.seed_source,
+        connection=body.connection,
+    )
 
 
 async def _decoded(request: Request) -> Any:

@@ -10,6 +10,7 @@ from shared.database.repositories import experiments
 from shared.jobs import listing
 from shared.jobs.job import Job
 from shared.jobs.states import Phase
+from shared.schemas.experiment.asked import Asked
 from shared.schemas.experiments import ExperimentAccepted, ExperimentOut, ExperimentSummary
 from shared.schemas.job import AttemptOut
 
@@ -32,12 +33,14 @@ async def whole(state: GatewayState, row: Experiment, job: Job) -> ExperimentOut
     """An experiment with everything but its steps."""
     async with state.sessions() as session:
         has_result = await experiments.result_hash(session, row.id) is not None
+    asked = Asked.stored(row.models)
     queued = job.phase in (Phase.READY, Phase.WAITING)
     return ExperimentOut(
         **_summary(row, job),
         config=row.config,
         config_file=row.config_file,
-        models=row.models,
+        models={role: model for role, model in row.models.items() if role not in Asked.model_fields},
+        connection=asked.connection,
         fork_round=row.fork_round,
         changes=row.changes,
         source_configs=row.source_configs,
@@ -59,6 +62,7 @@ async def whole(state: GatewayState, row: Experiment, job: Job) -> ExperimentOut
 
 
 def _summary(row: Experiment, job: Job) -> dict[str, Any]:
+    asked = Asked.stored(row.models)
     return {
         "id": row.id,
         "session_id": job.id,
@@ -83,7 +87,9 @@ def _summary(row: Experiment, job: Job) -> dict[str, Any]:
         "cost": None if row.cost is None else float(row.cost),
         "degraded": row.degraded,
         "seed": row.seed,
+        "seed_source": asked.seed_source,
         "config_hash": row.config_hash,
+        "design_hash": asked.design_hash,
         "result_hash": row.result_hash,
         "matches_source": row.matches_source,
         "created_at": row.created_at,

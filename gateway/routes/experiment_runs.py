@@ -18,9 +18,10 @@ from shared.database.models import Experiment
 from shared.errors import ExperimentNotFinishedError, JobNotEndedError, ValidationError
 from shared.jobs.experiments import NewExperiment, resume_experiment
 from shared.jobs.states import Status
+from shared.schemas.experiment.asked import Asked
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.fork import changed
-from shared.schemas.experiment.identity import config_hash
+from shared.schemas.experiment.identity import config_hash, design_hash
 from shared.schemas.experiment.reading import read_config
 from shared.schemas.experiments import (
     BudgetChange,
@@ -29,6 +30,7 @@ from shared.schemas.experiments import (
     ExperimentFork,
     ExperimentReplay,
     ExperimentResume,
+    RoleModels,
 )
 
 router = make_router("/experiments", "experiments")
@@ -83,7 +85,8 @@ async def fork(
         return answered
     row, _ = await found(state, caller, experiment_id)
     source = await recorded(state, caller, row)
-    before = read_config(source.config)
+    # The seed that it was run with, whatever this version would derive.
+    before = read_config({**source.config, "seed": source.seed})
     config = changed(before, body.changes, from_round=body.round)
     new = NewExperiment(
         owner_id=caller.user_id,
@@ -94,7 +97,7 @@ async def fork(
         config_file=source.config_file,
         config_hash=config_hash(config),
         seed=source.seed,
-        models=await _fork_models(state, caller, source, before, config, body.connection),
+        models=await _fork_models(state, caller, source, before, config, body),
         kind="fork",
         source_id=source.id,
         fork_round=body.round,
@@ -182,11 +185,26 @@ async def _fork_models(
     source: Experiment,
     before: ExperimentConfig,
     config: ExperimentConfig,
-    connection: str | None,
+    body: ExperimentFork,
 ) -> dict[str, Any]:
-    """The models of a fork: those of its source, unless the request or the changes name others."""
-    if connection is None and same_models(before, config):
-        return source.models
-    async with state.sessions() as session:
-        models = await role_models(session, caller.user_id, config, connection)
-    return models.model_dump(mode="json")
+    """The models of a fork: those of its source, unless the request or the changes name others; and what was
+    asked for with them.
+    """
+    asked = Asked.stored(source.models)
+    if body.connection is None and same_models(before, config):
+        models, connection = _models(source), asked.connection
+    else:
+        connection = body.connection
+        async with state.sessions() as session:
+            models = await role_models(session, caller.user_id, config, connection)
+    design = asked.design_hash or design_hash(before, _models(source).names)
+    asked = Asked(
+        connection=connection,
+        seed_source=asked.seed_source,
+        design_hash=design_hash(config, models.names, fork=(design, body.round)),
+    )
+    return {**models.model_dump(mode="json"), **asked.model_dump(mode="json")}
+
+
+def _models(row: Experiment) -> RoleModels:
+    return RoleModels.model_validate({name: row.models[name] for name in RoleModels.model_fields})

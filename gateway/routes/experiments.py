@@ -25,10 +25,11 @@ from shared.jobs import new_turn
 from shared.jobs.experiments import NewExperiment
 from shared.jobs.job import Job
 from shared.jobs.listing import jobs_by_id
+from shared.schemas.experiment.asked import Asked, SeedSource
 from shared.schemas.experiment.cautions import cautions
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.estimate import expected_calls
-from shared.schemas.experiment.identity import config_hash, derived_seed
+from shared.schemas.experiment.identity import config_hash, derived_seed, design_hash
 from shared.schemas.experiment.schema import json_schema
 from shared.schemas.experiments import (
     CallsExpected,
@@ -57,9 +58,13 @@ async def get_options(
         ConnectionGiven | None, Query(description="The connection that answers for every role.")
     ] = None,
     file: Annotated[Name | None, Query(max_length=255, description="The file's name.")] = None,
+    seed_source: Annotated[
+        SeedSource | None,
+        Query(description="Where the seed that is given is from, unless the caller chose it."),
+    ] = None,
 ) -> Options:
     """The query parameters that go with a YAML file."""
-    return Options(name, seed, connection, file)
+    return Options(name, seed, connection, file, seed_source)
 
 
 OptionsOf = Annotated[Options, Depends(get_options)]
@@ -74,16 +79,22 @@ OptionsOf = Annotated[Options, Depends(get_options)]
 async def create_experiment(
     http: Request, state: State, caller: CallerOf, once: OnceOf, options: OptionsOf
 ) -> Response:
-    """Run an experiment: `{name?, config, seed?, connection?}`, or the YAML file itself
+    """Run an experiment: `{name?, config, seed?, seed_source?, connection?}`, or the YAML file itself
     (`Content-Type: application/yaml`, the others as query parameters).
     """
     key = named(once)
     if (answered := await repeated(state, caller.user_id, key)) is not None:
         return answered
     submitted = await receive(http, options)
-    config = await asyncio.to_thread(_config, submitted)
+    read = await asyncio.to_thread(submitted.config)
+    config = _seeded(read, submitted)
     async with state.sessions() as session:
         models = await role_models(session, caller.user_id, config, submitted.connection)
+    asked = Asked(
+        connection=submitted.connection,
+        seed_source=_seed_source(read, submitted),
+        design_hash=design_hash(config, models.names),
+    )
     new = NewExperiment(
         owner_id=caller.user_id,
         name=submitted.shown_name,
@@ -93,7 +104,7 @@ async def create_experiment(
         config_file=submitted.file,
         config_hash=config_hash(config),
         seed=derived_seed(config),
-        models=models.model_dump(mode="json"),
+        models={**models.model_dump(mode="json"), **asked.model_dump(mode="json")},
         once=key,
     )
     return await accept(state, new)
@@ -109,7 +120,7 @@ async def validate_experiment(
     """
     submitted = await receive(http, options)
     try:
-        config = await asyncio.to_thread(_config, submitted)
+        config = _seeded(await asyncio.to_thread(submitted.config), submitted)
     except ValidationError as error:
         return ExperimentValidated(valid=False, errors=_faults(error))
     models: RoleModels | None = None
@@ -134,6 +145,7 @@ async def validate_experiment(
         profile=config.profile,
         seed=derived_seed(config),
         config_hash=config_hash(config),
+        design_hash=None if models is None else design_hash(config, models.names),
         models=models,
     )
 
@@ -225,9 +237,15 @@ def named(once: Once) -> new_turn.Once | None:
     return new_turn.Once(route=once.route, key=once.key, body_hash=once.body_hash)
 
 
-def _config(submitted: Submitted) -> ExperimentConfig:
-    config = submitted.config()
+def _seeded(config: ExperimentConfig, submitted: Submitted) -> ExperimentConfig:
     return config if submitted.seed is None else config.model_copy(update={"seed": submitted.seed})
+
+
+def _seed_source(read: ExperimentConfig, submitted: Submitted) -> SeedSource:
+    """Where the seed of a run is from; ``read`` is the configuration as it was sent."""
+    if submitted.seed is not None:
+        return submitted.seed_source or "request"
+    return "derived" if read.seed is None else "config"
 
 
 def _schema() -> bytes:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from shared.schemas.base import Wire
+from shared.schemas.experiment.asked import SeedSource
 from shared.schemas.job import AttemptOut, JobStatus
 from shared.schemas.text import JsonObject, Name
 
@@ -23,13 +24,15 @@ Limit = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 class ExperimentCreate(Wire):
     """``POST /api/experiments`` and ``POST /api/experiments/validate``.
 
-    ``seed`` counts before the configuration's own. ``connection`` (a name, an id, or
+    ``seed`` counts before the configuration's own; ``seed_source`` says of it where it is from, for who sends
+    seeds that the caller did not choose: else it is ``request``. ``connection`` (a name, an id, or
     ``<connection>/<model>``) answers for every role instead of the models that the configuration names.
     """
 
     name: ExperimentName | None = None
     config: JsonObject
     seed: Seed | None = None
+    seed_source: SeedSource | None = None
     connection: ConnectionGiven | None = None
 
 
@@ -72,6 +75,11 @@ class RoleModels(Wire):
     agents: dict[str, RoleModel]
     utility: RoleModel
 
+    @property
+    def names(self) -> dict[str | None, str]:
+        """What each role's provider is asked for: by agent, and the utility agent's by ``None``."""
+        return {**{name: role.model for name, role in self.agents.items()}, None: self.utility.model}
+
 
 class ExperimentFault(Wire):
     """Something that is wrong with a configuration; ``line`` and ``column`` of a YAML that cannot be read."""
@@ -95,6 +103,7 @@ class ExperimentValidated(Wire):
     profile: str | None = None
     seed: int | None = None
     config_hash: str | None = None
+    design_hash: str | None = None
     models: RoleModels | None = None
 
 
@@ -104,7 +113,9 @@ class ExperimentSummary(Wire):
     ``session_id`` is its job's id, ``active`` whether something may still happen to it. ``round`` is the
     phase's, from 1. ``tokens`` counts both directions, ``seconds`` all attempts; ``seconds_left`` is an
     estimate. ``cost`` is in the currency of the connections' prices, null where one has none. ``degraded``:
-    services that failed and that the run went on without. ``error`` is ``{code, message}`` of a failed one.
+    services that failed and that the run went on without. ``design_hash`` is shared by repetitions, whatever
+    their seeds; null, as ``seed_source``, where it is not known. ``error`` is ``{code, message}`` of a failed
+    one.
     """
 
     id: uuid.UUID
@@ -129,7 +140,9 @@ class ExperimentSummary(Wire):
     cost: float | None
     degraded: int
     seed: int
+    seed_source: SeedSource | None
     config_hash: str
+    design_hash: str | None
     result_hash: str | None
     matches_source: bool | None
     created_at: datetime
@@ -141,13 +154,15 @@ class ExperimentSummary(Wire):
 class ExperimentOut(ExperimentSummary):
     """An experiment with its configuration and its attempts, oldest first.
 
-    ``fork_round``, ``changes``: of a fork; ``source_configs`` tells what was in force in earlier rounds.
+    ``connection``: that the request named for every role. ``fork_round``, ``changes``: of a fork;
+    ``source_configs`` tells what was in force in earlier rounds.
     ``failures``: attempts since the last resume that were lost or broke; ``last_failure``: the last of them.
     """
 
     config: dict[str, Any]
     config_file: str | None
     models: dict[str, Any]
+    connection: str | None
     fork_round: int | None
     changes: dict[str, Any] | None
     source_configs: list[dict[str, Any]] | None

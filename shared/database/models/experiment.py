@@ -54,7 +54,8 @@ class Experiment(Identified, Base):
     config_hash: Mapped[str] = mapped_column(String(64))
     seed: Mapped[int]
     #: ``{"agents": {name: route}, "utility": route}``; a route is
-    #: ``{connection_id, provider, model, connection_name}``.
+    #: ``{connection_id, provider, model, connection_name}``. Beside them lies what was asked for, as
+    #: :class:`~shared.schemas.experiment.asked.Asked` has it.
     models: Mapped[dict[str, Any]]
     #: ``run``, ``replay`` or ``fork``.
     kind: Mapped[str] = mapped_column(String(10), default="run", server_default="run")

@@ -172,8 +172,20 @@ _ENSURE_LOCAL = text(
 )
 
 
+#: The model has one name, and its server is asked for no other: a connection from before would be refused.
+_RENAME_LOCAL = text(
+    """
+    UPDATE connections SET settings = jsonb_set(settings, '{model}', to_jsonb(CAST(:model AS text)))
+    WHERE settings ->> 'base_url' = :address AND settings ->> 'model' <> :model
+      AND (CAST(:user_id AS uuid) IS NULL OR owner_id = :user_id)
+    """
+)
+
+
 async def ensure_local(session: AsyncSession, settings: Settings, user_id: uuid.UUID | None = None) -> None:
-    """Give a user, or every user, who has no connection one to the model of this machine, if there is one."""
+    """Give a user, or every user, who has no connection one to the model of this machine, if there is one,
+    and let those that lead to it name the model that is there now.
+    """
     if settings.local_model_url is None:
         return
     public, _ = split(OpenAISettings(base_url=LOCAL_MODEL_URL, model=settings.local_model_name))
@@ -186,6 +198,10 @@ async def ensure_local(session: AsyncSession, settings: Settings, user_id: uuid.
             "max_in_flight": settings.local_model_slots,
             "user_id": user_id,
         },
+    )
+    await session.execute(
+        _RENAME_LOCAL,
+        {"model": settings.local_model_name, "address": LOCAL_MODEL_URL, "user_id": user_id},
     )
 
 

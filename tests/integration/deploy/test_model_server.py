@@ -15,8 +15,11 @@ import pytest
 from deploy.cli.api import Api, ApiError
 from deploy.local.listener import reserve_port
 from deploy.local.process import Child
+from workers.jobs.experiments.origin import told_digest
+from workers.providers.openai.response_parser import parse_models
 
 SLOTS = 2
+SHA256 = "ab" * 32
 CONTEXT = 8192
 
 
@@ -30,6 +33,7 @@ def serving(model: Path, *, context: int, slots: int) -> Iterator[str]:
             [
                 *(sys.executable, "-m", "deploy.local.model_server", "--model", str(model)),
                 *("--alias", "local", "--port", str(port), "--slots", str(slots), "--context", str(context)),
+                *("--sha256", SHA256),
             ],
             name="model",
             env={**os.environ, "PARLEY_LOCAL_MODEL_KEY": "the-key"},
@@ -66,7 +70,14 @@ def test_it_asks_for_its_key(server: str) -> None:
         with pytest.raises(ApiError) as refused:
             Api(server, key).get("/v1/models")
         assert refused.value.status == 401
-    assert [model["id"] for model in Api(server, "the-key").get("/v1/models")["data"]] == ["local"]
+    answer = Api(server, "the-key").get("/v1/models")
+    assert [model["id"] for model in answer["data"]] == ["local"]
+
+
+def test_a_result_can_tell_which_file_answered(server: str) -> None:
+    (listed,) = parse_models(Api(server, "the-key").get("/v1/models"))
+    assert listed.name == "local"
+    assert told_digest(listed.details) == f"sha256:{SHA256}"
 
 
 def test_an_answer_ends_before_it_fills_the_context_unless_the_request_says_otherwise(

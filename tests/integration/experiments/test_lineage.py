@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from tests.integration.experiments.lab import Lab, asked, config
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.database.engine import create_engine
+from shared.schemas.experiment.reading import read_config
+from tests.integration.experiments.lab import Lab, asked, config, model
 from tests.integration.experiments.money import FLOOR, WITH_FLOOR, check, scaled
+from workers.experiment.result.versions import prompts_hash
 
 
 async def test_a_replay_asks_nobody_and_has_the_same_digest(lab: Lab) -> None:
@@ -32,6 +42,67 @@ async def test_a_replay_asks_nobody_and_has_the_same_digest(lab: Lab) -> None:
     assert again.shown["result_hash"] == source.shown["result_hash"]
     listed = await lab.http.get("/api/experiments", params={"source_id": source.id})
     assert {one["id"] for one in listed.json()["items"]} >= {replay.id}
+
+
+async def test_a_result_names_who_spoke_and_what_they_were_asked_with(lab: Lab) -> None:
+    """Named in the file are models that nobody asks: the request put another in their place."""
+    given = config("agree", "agree") | {"connection": None, "utility_agent_model": "gpt-4.1-mini"}
+    for agent in given["agents"]:
+        agent["model"] = "gemini-2.5-flash"
+    played = await lab.play(given, name="pilot 7/33", connection=f"fake/{model('agree')}", seed=4)
+    run = played.result["run"]
+    for agent in played.result["agents"]:
+        assert (agent["model"], agent["configured_model"]) == (model("agree"), "gemini-2.5-flash")
+        assert run["models"]["agents"][agent["name"]]["requested"] == model("agree")
+    assert (run["name"], run["connection"]) == ("pilot 7/33", f"fake/{model('agree')}")
+    assert (run["seed"], run["seed_source"]) == (4, "request")
+    assert (run["config_hash"], run["design_hash"]) == (
+        played.shown["config_hash"],
+        played.shown["design_hash"],
+    )
+    assert run["config"] == played.shown["config"]
+    assert list(run["config"]) == list(read_config(given).model_dump())
+    assert run["versions"]["prompts"] == prompts_hash()
+
+
+@pytest.fixture
+async def engine(lab: Lab) -> AsyncIterator[AsyncEngine]:
+    """The stack's database."""
+    made = create_engine(lab.user.stack.database_url)
+    yield made
+    await made.dispose()
+
+
+async def test_a_replay_that_diverges_names_both_versions(lab: Lab, engine: AsyncEngine) -> None:
+    """As after an upgrade: the result says other versions, and an answer was given to another question."""
+    source = await lab.play(config("agree", "agree"))
+    parameters = {"id": UUID(source.id)}
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE experiment_steps SET prompt_hash = repeat('0', 64) "
+                "WHERE experiment_id = :id AND path = 'p1/Alice/ranking/initial/try1'"
+            ),
+            parameters,
+        )
+    replay = await lab.derive(source.path, "replay")
+    assert replay.shown["error"]["code"] == "replay_diverged"
+    assert "The run was made with" not in replay.shown["error"]["message"]
+    async with engine.begin() as connection:
+        versions = source.result["run"]["versions"]
+        await connection.execute(
+            text(
+                "UPDATE experiment_results SET result = replace(result, :prompts, repeat('a', 64)) "
+                "WHERE experiment_id = :id"
+            ),
+            {**parameters, "prompts": versions["prompts"]},
+        )
+    replay = await lab.derive(source.path, "replay")
+    assert replay.shown["status"] == "failed"
+    message = replay.shown["error"]["message"]
+    assert "p1/Alice/ranking/initial/try1" in message
+    assert f"made with Parley {versions['parley']} (prompts: SHA-256 aaaaaaaaaaaa…)" in message
+    assert f"(prompts: SHA-256 {versions['prompts'][:12]}…)" in message
 
 
 async def test_a_fork_changes_the_rule_from_a_round_on(lab: Lab) -> None:

@@ -307,6 +307,13 @@ async def test_the_model_of_this_machine_is_given_to_whoever_has_none(
             newcomer = User(user["id"], key, client)
             assert [c["name"] for c in (await client.get("/api/connections")).json()["items"]] == ["local"]
             assert (await new(newcomer, "own"))["is_default"] is True
+    # Another model in its place has another name, and connections that lead there name it.
+    other = local.model_copy(update={"local_model_name": "larger"})
+    async with running(other) as second, client_of(second, eve.key) as client:
+        (given,) = (await client.get("/api/connections")).json()["items"]
+        assert given["settings"]["model"] == "larger"
+    (mine,) = (await ada.http.get("/api/connections")).json()["items"]
+    assert mine["settings"].get("model") != "larger"
 
 
 async def test_the_address_of_this_machines_model_does_not_show(

@@ -132,6 +132,14 @@ async def test_a_fork_has_the_earlier_rounds_in_common(ada: User, state: Gateway
     assert fork["seed"] == source["seed"]
     assert fork["models"] == source["models"]
     assert fork["config_hash"] != source["config_hash"]
+    assert fork["seed_source"] == source["seed_source"]
+    # Though it goes on as it was: part of it is another run's.
+    unchanged = await ada.http.post(f"{run.path}/fork", json={"round": 2})
+    designs = [(await shown(ada, unchanged.json()["experiment_id"])), fork, source]
+    assert len({one["design_hash"] for one in designs}) == 3
+    assert (await ada.http.delete(f"/api/experiments/{designs[0]['id']}")).status_code == 409
+    await ada.http.post(f"/api/experiments/{designs[0]['id']}/cancel")
+    assert (await ada.http.delete(f"/api/experiments/{designs[0]['id']}")).status_code == 204
     assert fork["source_configs"] == [{"from_round": 0, "config": source["config"]}]
     assert (fork["status"], fork["calls"], fork["progress"]) == ("queued", 0, 0.0)
     common = [path for path in await paths(state, run.id) if path.startswith(("p1/", "p2/r1/"))]
@@ -208,7 +216,8 @@ async def test_a_finished_run_is_replayed_from_its_source(ada: User, state: Gate
     assert again.json() == answer.json()
     replay, source = await shown(ada, answer.json()["experiment_id"]), await shown(ada, run.id)
     assert (replay["kind"], replay["source_id"], replay["matches_source"]) == ("replay", str(run.id), None)
-    for key in ("config", "config_hash", "seed", "models", "profile"):
+    same = "config config_hash design_hash seed seed_source models connection profile"
+    for key in same.split():
         assert replay[key] == source[key]
     assert await paths(state, replay["id"]) == []
     claimed = await state.jobs.store.claim(JobKind.EXPERIMENT, "w")

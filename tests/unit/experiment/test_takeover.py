@@ -16,6 +16,7 @@ import pytest
 
 from shared.jobs.states import Status
 from shared.schemas.events import EventType
+from shared.schemas.experiment.asked import Asked
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.estimate import expected_calls
 from shared.schemas.experiment.identity import config_hash, derived_seed
@@ -25,9 +26,10 @@ from workers.experiment.experiment import Experiment
 from workers.experiment.seeds import SeedManager
 from workers.experiment.steps.journal import Journal, RunEvent, Standing, StepKind, StepRecord
 from workers.experiment.steps.key import StepKey
+from workers.experiment.steps.log import Recorded
 from workers.experiment.steps.model_call import ModelAnswer, ModelCall, StepOutcome
 from workers.experiment.testing import InMemorySteps, ScriptedModels
-from workers.jobs.experiments.loading import Recorded, StoredRun
+from workers.jobs.experiments.loading import StoredRun
 from workers.jobs.experiments.outcome import ending_of
 
 #: A run is cut when so many more calls have been begun.
@@ -184,14 +186,17 @@ def stored(config: ExperimentConfig) -> StoredRun:
         owner_id=UUID(int=2),
         name="cut",
         config=config,
+        document=config.model_dump(mode="json"),
         config_file=None,
         config_hash=config_hash(config),
         seed=derived_seed(config),
         routes={},
+        asked=Asked(),
         kind="run",
         source_id=None,
         fork_round=None,
         earlier=(),
+        earlier_documents=(),
         spent=0.0,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         started_at=datetime(2026, 1, 1, tzinfo=UTC),

@@ -17,13 +17,14 @@ SAMPLE = "sample"
 #: The tables of the paid rounds 1 to 4, in their order.
 ROUNDS = ("A", "B", "C", "D")
 
-_FILE = Path(__file__).with_name("tables.yaml")
+#: Where they are.
+FILE = Path(__file__).with_name("tables.yaml")
 
 
 @cache
 def tables() -> Mapping[str, DistributionSet]:
     """All of them by name, each with its own probabilities."""
-    document = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return MappingProxyType(
         {
             name: DistributionSet.of(

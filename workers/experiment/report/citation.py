@@ -7,17 +7,32 @@ from typing import Any
 
 from workers.experiment.result.canonical import digest
 
+_SEED_SOURCES = {
+    "config": "of the configuration",
+    "request": "given",
+    "derived": "derived from the configuration",
+    "drawn": "drawn",
+}
+
+
+def seed_source(run: Mapping[str, Any]) -> str:
+    """Where the seed of ``run`` (of a result) is from, in words."""
+    return _SEED_SOURCES.get(run["seed_source"], str(run["seed_source"]))
+
 
 def citation(result: Mapping[str, Any]) -> str:
     """Lines that identify a run: configuration, seed, result, software, models."""
     run = result["run"]
-    versions = run["versions"]
+    versions = dict(run["versions"])
+    prompts = versions.pop("prompts", None)
     lines = [
         f"Run {run['name'] or run['experiment_id'] or 'without a name'} ({run['status']})",
         f"Software: Parley {versions.get('parley', 'of an unknown version')}"
         + "".join(f", {name} {version}" for name, version in sorted(versions.items()) if name != "parley"),
+        *([f"Prompts, SHA-256: {prompts}"] if prompts else []),
         f"Configuration, SHA-256: {run['config_hash']}",
-        f"Seed: {run['seed']}",
+        *([f"Design (any seed, these models), SHA-256: {run['design_hash']}"] if run["design_hash"] else []),
+        f"Seed: {run['seed']} ({seed_source(run)})",
         f"Result, SHA-256 of the canonical form {run['result_version']}: {digest(result)}",
         *_models(run["models"]),
     ]

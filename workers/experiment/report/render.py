@@ -7,7 +7,7 @@ from typing import Any
 
 from workers.experiment.report import page
 from workers.experiment.report.chart import Table
-from workers.experiment.report.citation import citation
+from workers.experiment.report.citation import citation, seed_source
 from workers.experiment.report.growth import growth
 from workers.experiment.report.palette import named
 from workers.experiment.report.payoffs import payoffs
@@ -74,7 +74,7 @@ def _summary(result: Mapping[str, Any]) -> str:
             "Agents": ", ".join(agent["name"] for agent in result["agents"]),
             "Manipulation": _manipulation(general["manipulator_target_info"]),
             "Profile": run["config"].get("profile"),
-            "Seed": f"{run['seed']} ({'given' if run['seed_source'] == 'config' else 'derived'})",
+            "Seed": f"{run['seed']} ({seed_source(run)})",
             "Calls": f"{usage['calls']:,}, {usage['reasked']:,} of them asked again",
             "Tokens": f"{usage['input_tokens']:,} read, {usage['output_tokens']:,} written",
             "Cost": "not known" if cost is None else f"{cost:,.4f} in the currency of the prices",
@@ -151,6 +151,12 @@ def _discussion(result: Mapping[str, Any]) -> str:
     )
 
 
+def _model(agent: Mapping[str, Any]) -> str:
+    """What answered, and what the configuration calls it where that is something else."""
+    used, configured = agent["model"], agent["configured_model"]
+    return used if used == configured else f"{used or '–'} (configured: {configured})"
+
+
 def _agents(result: Mapping[str, Any]) -> str:
     models = result["run"]["models"]["agents"]
     rows = []
@@ -159,7 +165,7 @@ def _agents(result: Mapping[str, Any]) -> str:
         rows.append(
             (
                 agent["name"],
-                agent["model"],
+                _model(agent),
                 ", ".join(used.get("answered") or ()) or "–",
                 used.get("digest") or "–",
                 str(agent["temperature"]),

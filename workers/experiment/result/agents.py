@@ -25,9 +25,12 @@ def agents(run: FinishedRun) -> list[dict[str, Any]]:
 
 
 def _agent(agent: AgentConfig, alone: Phase1Record | None, run: FinishedRun) -> dict[str, Any]:
+    used = run.models.get(agent.name)
     return {
         "name": agent.name,
-        "model": agent.model,
+        # Who spoke, and not who was meant to: ``--model`` and ``models`` put others in their place.
+        "model": None if used is None else used.requested,
+        "configured_model": agent.model,
         "temperature": agent.temperature,
         "personality": agent.personality,
         "reasoning_enabled": agent.reasoning_enabled,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -42,7 +43,7 @@ def _general_information(run: FinishedRun) -> dict[str, Any]:
         "max_rounds_phase_2": run.config.phase2_rounds,
         "rounds_conducted_phase_2": 0 if group is None else len(group.rounds),
         "public_conversation_phase_2": "" if group is None else group.public_history,
-        "config_file_used": run.name,
+        "config_file_used": run.config_file,
         "seed_randomness": run.seed,
         "income_class_probabilities": plain(run.config.income_class_probabilities),
         "original_values_mode_enabled": run.config.original_values_mode.enabled,
@@ -100,10 +101,12 @@ def _run(run: FinishedRun) -> dict[str, Any]:
         "seed": run.seed,
         "seed_source": run.seed_source,
         "config_hash": run.config_hash,
-        "config": run.config.model_dump(mode="json"),
+        "design_hash": run.design_hash,
+        "connection": run.connection,
+        "config": _document(run.document, run),
         "earlier_configs": [
-            {"from_round": from_round, "config": config.model_dump(mode="json")}
-            for from_round, config in run.earlier
+            {"from_round": from_round, "config": _document(document, run)}
+            for from_round, document in run.earlier
         ],
         "models": {
             "agents": {
@@ -114,10 +117,28 @@ def _run(run: FinishedRun) -> dict[str, Any]:
         },
         "usage": _usage(run),
         "degraded_services": plain(run.degraded),
+        "steps_sha256": run.step_log,
         "versions": dict(run.versions),
         "started_at": instant(run.started_at),
         "finished_at": instant(run.finished_at),
     }
+
+
+def _document(stored: Mapping[str, Any] | None, run: FinishedRun) -> Any:
+    """A configuration as it was stored, its keys in the order of the file's description."""
+    known = run.config.model_dump(mode="json")
+    return known if stored is None else _in_order(stored, known)
+
+
+def _in_order(value: Any, like: Any) -> Any:
+    if isinstance(value, Mapping):
+        known = like if isinstance(like, Mapping) else {}
+        keys = [key for key in known if key in value] + [key for key in value if key not in known]
+        return {key: _in_order(value[key], known.get(key)) for key in keys}
+    if isinstance(value, list):
+        first = like[0] if isinstance(like, list) and like else None
+        return [_in_order(item, first) for item in value]
+    return value
 
 
 def _model(used: ModelUsed | None, notes: tuple[str, ...]) -> dict[str, Any] | None:

@@ -36,6 +36,7 @@ VOLATILE: tuple[str, ...] = (
     # What is set around the run
     "run.usage.cost",
     "run.usage.by_role.*.cost",
+    "run.connection",
     "run.models.agents.*.connection",
     "run.models.agents.*.prices",
     "run.models.utility_agent.connection",

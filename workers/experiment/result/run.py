@@ -47,7 +47,7 @@ class ModelUsed:
     """What answered for a role.
 
     Attributes:
-        requested: the model as the configuration names it.
+        requested: the name that the provider is asked for, whatever the configuration calls the model.
         answered: as the provider named it, each name that was seen, in the order of their first answer.
         digest: of the model's weights or its version, where the provider tells it.
         connection: the name of the caller's connection; ``None`` for the local default.
@@ -106,10 +106,16 @@ class FinishedRun:
 
     Attributes:
         config: as the run used it, to its end.
-        earlier: of a fork, what was in force before: the round from which on, and the configuration.
-        config_hash: of :func:`~shared.schemas.experiment.reading.config_hash`.
+        document: the same as it was stored: a key that a later version adds is not in it, so that a replay
+            there has the same digest. ``None``: as ``config`` has it.
+        earlier: of a fork, what was in force before, as it was stored: the round from which on, and the
+            configuration.
+        config_hash: of :func:`~shared.schemas.experiment.identity.config_hash`.
+        design_hash: of :func:`~shared.schemas.experiment.identity.design_hash`; ``None``: not known.
         seed: of every draw.
-        seed_source: ``config`` when it was given, else ``derived``.
+        seed_source: ``config`` of the file, ``request`` when it came with the request, ``derived`` when it
+            follows from the configuration, ``drawn`` when whoever asked drew it.
+        connection: that the request named for every role.
         status: of a run that is not complete ``reason`` says why.
         phase_1: of the agents that finished it, in the configuration's order.
         phase_2: ``None`` when the run did not come so far.
@@ -120,10 +126,12 @@ class FinishedRun:
         degraded: services that failed, in the order of their steps.
         counterfactuals: of the counterfactuals service; ``None`` when there is no outcome, or it failed.
         aggregation: of the aggregation service, by checkpoint and method; likewise.
-        versions: of Parley, Python and what else had a part.
+        step_log: the digest of the recorded steps (:func:`~workers.experiment.steps.log.log_digest`).
+        versions: of Parley, Python and the prompts.
         times: of the steps, by path.
         experiment_id: what the service calls it.
-        name: what its owner calls it; the configuration file, when it came from one.
+        name: what its owner calls it.
+        config_file: the file that the configuration came from, if it came from one.
     """
 
     config: ExperimentConfig
@@ -131,8 +139,11 @@ class FinishedRun:
     seed: int
     status: RunStatus
     standing: Standing
-    earlier: tuple[tuple[int, ExperimentConfig], ...] = ()
+    document: Mapping[str, Any] | None = None
+    earlier: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    design_hash: str | None = None
     seed_source: str = "derived"
+    connection: str | None = None
     reason: Reason | None = None
     phase_1: tuple[Phase1Record, ...] = ()
     phase_2: Phase2Record | PartialPhase2 | None = None
@@ -142,10 +153,12 @@ class FinishedRun:
     degraded: tuple[Degraded, ...] = ()
     counterfactuals: Mapping[str, Any] | None = None
     aggregation: Mapping[str, Any] | None = None
+    step_log: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     times: Mapping[str, StepTimes] = field(default_factory=dict)
     experiment_id: str | None = None
     name: str | None = None
+    config_file: str | None = None
     lineage: Lineage = field(default_factory=Lineage)
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -19,10 +19,12 @@ from shared.jobs.states import Status
 from shared.jobs.store import Along, AttemptLostError, FencedTransaction
 from shared.schemas.events import EventType
 from shared.schemas.experiment.estimate import expected_calls
+from workers.experiment.errors import ReplayDivergedError
 from workers.experiment.experiment import Experiment
+from workers.experiment.result.versions import difference, versions
 from workers.experiment.seeds import SeedManager
 from workers.experiment.steps.journal import Budget, Journal, StepRecord
-from workers.experiment.steps.key import StepKey
+from workers.experiment.steps.log import ORIGINS
 from workers.jobs.experiments.loading import (
     StoredRun,
     load_roles,
@@ -30,6 +32,7 @@ from workers.jobs.experiments.loading import (
     notes_of,
     read_steps,
     read_steps_within,
+    recorded_versions,
     told_events,
 )
 from workers.jobs.experiments.models import RoleModel, RunModels, cost_of
@@ -42,9 +45,6 @@ from workers.jobs.running import RunningAttempt, StopReason
 from workers.jobs.turn_world import StageParts
 
 log = logging.getLogger(__name__)
-
-#: Where the run notes which models it was made with.
-ORIGINS = StepKey(0, None, None, "models")
 
 #: Seconds that a run which is cut off may take to write what it has done.
 LAST_STEPS = 2.0
@@ -90,6 +90,9 @@ class ExperimentHandler(OneStage):
         try:
             await progress.experiment.run()
             await progress.steps.flush()
+        except ReplayDivergedError as error:
+            progress.error = await self._with_versions(error, progress.run)
+            raise progress.error from error
         except BaseException as error:
             progress.error = error
             if attempt.stopped is not StopReason.FENCED:
@@ -98,6 +101,12 @@ class ExperimentHandler(OneStage):
                     await asyncio.shield(asyncio.wait_for(progress.steps.flush(), LAST_STEPS))
             raise
         return Work(Reply(), {"experiment_id": str(progress.run.experiment_id)})
+
+    async def _with_versions(self, error: ReplayDivergedError, run: StoredRun) -> ReplayDivergedError:
+        """``error``, and with what the run was made where that is not what replays it."""
+        made = await recorded_versions(self._parts.engine, run.recorded_in)
+        differs = difference(made, versions()) if made else None
+        return error if differs is None else ReplayDivergedError(f"{error.detail} {differs}")
 
     def partial(self, attempt: RunningAttempt) -> Reply:
         """A run has no text; its steps are stored."""
@@ -191,6 +200,7 @@ class ExperimentHandler(OneStage):
                 "rounds": run.config.phase2_rounds,
                 "seed": run.seed,
                 "config_hash": run.config_hash,
+                "design_hash": run.asked.design_hash,
                 "kind": run.kind,
             },
         )

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
 from shared.errors import ConnectionNotFoundError, NotFoundError
 from shared.schemas.connection import Prices
+from shared.schemas.experiment.asked import Asked
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
 from workers.experiment.steps.journal import StepKind, StepRecord
 from workers.experiment.steps.key import StepKey
+from workers.experiment.steps.log import Recorded
 from workers.experiment.steps.model_call import ModelAnswer, StepOutcome
 from workers.jobs.experiments.models import RoleModel
 from workers.jobs.turns import check_model, select_connections, stored_target
@@ -28,6 +31,7 @@ _SQL = Path(__file__).parent / "sql"
 _RUN = text((_SQL / "run.sql").read_text())
 _STEPS = text((_SQL / "recorded_steps.sql").read_text())
 _TOLD = text("SELECT key FROM experiment_events WHERE experiment_id = :experiment_id")
+_RESULT = text("SELECT result FROM experiment_results WHERE experiment_id = :experiment_id")
 _CONNECTIONS = select_connections(
     "WHERE k.owner_id = :owner_id AND k.id = ANY(CAST(:connection_ids AS uuid[]))"
 )
@@ -38,9 +42,12 @@ class StoredRun:
     """A row of ``experiments``.
 
     Attributes:
+        document: ``config`` as it is stored, with the keys of the version that accepted the run.
         routes: by agent's name, the utility agent's under ``None``:
             ``{connection_id, provider, model, connection_name}``.
+        asked: what came with the request beside the configuration, and the design that followed.
         earlier: of a fork, what was in force before: the round from which on, and the configuration.
+        earlier_documents: the same as it is stored.
         spent: seconds that earlier attempts worked on it.
         source_hash: of the result of what is replayed.
     """
@@ -49,14 +56,17 @@ class StoredRun:
     owner_id: UUID
     name: str
     config: ExperimentConfig
+    document: Mapping[str, Any]
     config_file: str | None
     config_hash: str
     seed: int
     routes: Mapping[str | None, Mapping[str, Any]]
+    asked: Asked
     kind: str
     source_id: UUID | None
     fork_round: int | None
     earlier: tuple[tuple[int, ExperimentConfig], ...]
+    earlier_documents: tuple[tuple[int, Mapping[str, Any]], ...]
     spent: float
     created_at: datetime
     started_at: datetime | None
@@ -77,19 +87,6 @@ class StoredRun:
         return self.kind == "replay"
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The steps that are there already.
-
-    Attributes:
-        steps: by path.
-        times: by path, when each was begun and answered.
-    """
-
-    steps: dict[str, StepRecord]
-    times: dict[str, tuple[datetime | None, datetime | None]]
-
-
 async def load_run(engine: AsyncEngine, job_id: UUID) -> StoredRun:
     """The experiment that the job runs.
 
@@ -100,22 +97,23 @@ async def load_run(engine: AsyncEngine, job_id: UUID) -> StoredRun:
     if row is None:
         raise NotFoundError("The experiment was deleted.")
     models = row["models"]
+    earlier = tuple((entry["from_round"], entry["config"]) for entry in row["source_configs"] or ())
     return StoredRun(
         experiment_id=row["id"],
         owner_id=row["owner_id"],
         name=row["name"],
         config=ExperimentConfig.model_validate(row["config"]),
+        document=row["config"],
         config_file=row["config_file"],
         config_hash=row["config_hash"],
         seed=row["seed"],
         routes={**models["agents"], None: models["utility"]},
+        asked=Asked.stored(models),
         kind=row["kind"],
         source_id=row["source_id"],
         fork_round=row["fork_round"],
-        earlier=tuple(
-            (entry["from_round"], ExperimentConfig.model_validate(entry["config"]))
-            for entry in row["source_configs"] or ()
-        ),
+        earlier=tuple((number, ExperimentConfig.model_validate(config)) for number, config in earlier),
+        earlier_documents=earlier,
         spent=row["seconds"],
         created_at=row["created_at"],
         started_at=row["started_at"],
@@ -139,6 +137,12 @@ def _recorded(found: direct.Rows) -> Recorded:
         {row.path: _step(row) for row in rows},
         {row.path: (row.started_at, row.answered_at) for row in rows},
     )
+
+
+async def recorded_versions(engine: AsyncEngine, experiment_id: UUID) -> dict[str, str]:
+    """What a run was made with, as its result tells; nothing when it has none."""
+    row = (await direct.execute(engine, _RESULT, {"experiment_id": experiment_id})).first()
+    return {} if row is None else dict(orjson.loads(row.result)["run"]["versions"])
 
 
 async def told_events(engine: AsyncEngine, experiment_id: UUID) -> set[str]:

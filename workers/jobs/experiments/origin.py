@@ -50,6 +50,16 @@ async def _digest(role: RoleModel, client: ProviderHttpClient) -> str | None:
         return None
     for model in models:
         if model.name in (role.model, f"{role.model}:latest"):
-            digest = model.details.get("digest")
-            return digest if isinstance(digest, str) else None
+            return told_digest(model.details)
     return None
+
+
+def told_digest(details: Mapping[str, Any]) -> str | None:
+    """The digest in a provider's details of a model: Ollama tells one, and the local model's server has the
+    SHA-256 of its file among its tags.
+    """
+    digest, tags = details.get("digest"), details.get("tags")
+    if isinstance(digest, str) and digest:
+        return digest
+    tagged = tags if isinstance(tags, list) else []
+    return next((tag for tag in tagged if isinstance(tag, str) and tag.startswith("sha256:")), None)

@@ -95,7 +95,8 @@ def test_it_says_what_came_of_the_run(page: Page, result: dict[str, Any]) -> Non
     words = " ".join(page.words)
 
     assert "consensus on Average with a floor of $14,000" in words
-    assert "three_agents.yaml" in words
+    assert "three agents" in words
+    assert "small (configured: local)" in words
     assert "代理三" in words
     assert "I speak for <b>a floor</b> & fairness." in words
     assert citation(result) in words
@@ -264,8 +265,29 @@ def test_the_tables_tell_what_the_pictures_show(result: dict[str, Any]) -> None:
 def test_a_citation_identifies_the_run(result: dict[str, Any]) -> None:
     told = citation(result)
 
-    for part in ("c" * 64, "Seed: 21000", digest(result), "Parley 1.0.0", "sha256:5b5b", "small-instruct"):
+    for part in (
+        "Run three agents (complete)",
+        f"Configuration, SHA-256: {'c' * 64}",
+        f"Design (any seed, these models), SHA-256: {'e' * 64}",
+        f"Prompts, SHA-256: {'f' * 64}",
+        "Seed: 21000 (of the configuration)",
+        digest(result),
+        "Parley 1.0.0, python 3.11.9\n",
+        "sha256:5b5b",
+        "small (answered as small-instruct)",
+    ):
         assert part in told
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("request", "given"), ("derived", "derived from the configuration"), ("drawn", "drawn")],
+)
+def test_a_report_says_where_the_seed_is_from(source: str, words: str) -> None:
+    other = build(sample.run(seed_source=source))
+
+    assert f"Seed: 21000 ({words})" in citation(other)
+    assert f"21000 ({words})" in Page(render(other)).words
 
 
 def test_runs_without_names_and_versions_are_cited() -> None:

@@ -414,7 +414,7 @@ def run(**changes: Any) -> FinishedRun:
     """The finished run."""
     prices = Prices(input=Decimal("0.15"), output=Decimal("0.60"))
     model = ModelUsed(
-        requested="local",
+        requested="small",
         answered=("small-instruct",),
         digest="sha256:5b5b",
         connection="the local model",
@@ -424,7 +424,9 @@ def run(**changes: Any) -> FinishedRun:
     values: dict[str, Any] = {
         "config": config(),
         "config_hash": "c" * 64,
-        "earlier": ((1, config(phase2_rounds=3)),),
+        "design_hash": "e" * 64,
+        "connection": "mine",
+        "earlier": ((1, config(phase2_rounds=3).model_dump(mode="json")),),
         "seed": 21_000,
         "seed_source": "config",
         "status": RunStatus.COMPLETE,
@@ -452,9 +454,10 @@ def run(**changes: Any) -> FinishedRun:
             },
             "post_application": {"rankings": 0},
         },
-        "versions": {"parley": "1.0.0", "python": "3.11.9"},
+        "versions": {"parley": "1.0.0", "python": "3.11.9", "prompts": "f" * 64},
         "experiment_id": "0197c1de-0000-7000-8000-000000000001",
-        "name": "three_agents.yaml",
+        "name": "three agents",
+        "config_file": "three_agents.yaml",
         "lineage": Lineage(replay_of="0197c1de-0000-7000-8000-000000000000"),
         "started_at": BEGUN,
         "finished_at": BEGUN + timedelta(minutes=2),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.schemas.experiment.config import ExperimentConfig
 from tests.unit.experiment.result import sample
 from workers.experiment.result.build import build
 from workers.experiment.result.canonical import VOLATILE, canonical, digest, volatile_entries
@@ -134,13 +135,15 @@ def test_another_run_of_the_same_answers_has_the_same_digest() -> None:
 
     second = sample.run(
         experiment_id="another",
-        name="another.yaml",
+        name="another",
+        config_file="another.yaml",
+        connection="another name",
         lineage=Lineage(),
         started_at=sample.BEGUN + later,
         finished_at=sample.BEGUN + later,
         standing=Standing(calls=400, seconds=9.0),
         config=sample.config(budget={"calls": 900}),
-        versions={"parley": "2.0.0"},
+        versions={"parley": "2.0.0", "prompts": "0" * 64},
         models={role: elsewhere(used) for role, used in first.models.items()},
         times={
             path: StepTimes(None, times.finished_at + later if times.finished_at else None)
@@ -156,6 +159,8 @@ def test_another_run_of_the_same_answers_has_the_same_digest() -> None:
     [
         {"seed": 21_001},
         {"config_hash": "d" * 64},
+        {"design_hash": "d" * 64},
+        {"seed_source": "drawn"},
         {"config": sample.config(phase2_rounds=5)},
         {"phase_1": sample.run().phase_1[:2]},
         {"phase_2": None},
@@ -163,11 +168,26 @@ def test_another_run_of_the_same_answers_has_the_same_digest() -> None:
         {"counterfactuals": None},
         {"spent": ()},
         {"notes": {}},
+        {"step_log": "e" * 64},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_another_run_has_another_digest(changes: dict[str, Any]) -> None:
     assert digest(build(sample.run(**changes))) != digest(RESULT)
+
+
+def test_a_key_that_a_later_version_adds_changes_no_digest() -> None:
+    """There the stored configuration is read with one key more; what it was made of is what is told."""
+
+    class LaterConfig(ExperimentConfig):
+        new_key: int = 5
+
+    stored = sample.config().model_dump(mode="json")
+    earlier = ((1, sample.config(phase2_rounds=3).model_dump(mode="json")),)
+    now = sample.run(document=stored, earlier=earlier)
+    later = sample.run(config=LaterConfig.model_validate(stored), document=stored, earlier=earlier)
+
+    assert digest(build(later)) == digest(build(now)) == digest(RESULT)
 
 
 def test_the_order_in_which_answers_arrived_does_not_count() -> None:

@@ -81,7 +81,7 @@ def test_phase_1_of_an_agent(result: dict[str, Any]) -> None:
     agent = result["agents"][0]
     demonstration = agent["phase_1"]["demonstrations"][1]
 
-    assert agent["model"] == "local"
+    assert (agent["model"], agent["configured_model"]) == ("small", "local")
     assert agent["temperature"] == 0.7
     assert agent["reasoning_enabled"] is True
     assert agent["phase_1"]["detailed_explanation"]["response_to_demonstration"] == "I see."
@@ -173,6 +173,41 @@ def test_what_a_run_used(result: dict[str, Any]) -> None:
     )
     assert usage["cost"]["total"] == pytest.approx(float(cost), abs=1e-5)
     assert result["run"]["models"]["utility_agent"]["notes"] == ["temperature_unsupported"]
+
+
+def test_the_model_of_an_agent_is_the_one_that_answered() -> None:
+    """Whatever the file calls it: ``--model local`` puts another in its place."""
+    used = {**sample.run().models, sample.NAMES[1]: sample.ModelUsed(requested="large")}
+
+    agents = build(sample.run(models=used))["agents"]
+
+    assert [agent["model"] for agent in agents] == ["small", "large", "small"]
+    assert {agent["configured_model"] for agent in agents} == {"local"}
+    assert {agent["model"] for agent in build(sample.run(models={}))["agents"]} == {None}
+
+
+def test_a_run_has_its_name_and_the_file_its_own() -> None:
+    named = build(sample.run(name="pilot 7/33", config_file="studies/pilot.yaml"))
+    without = build(sample.run(name="pilot 7/33", config_file=None))
+
+    assert named["run"]["name"] == without["run"]["name"] == "pilot 7/33"
+    assert named["general_information"]["config_file_used"] == "studies/pilot.yaml"
+    assert without["general_information"]["config_file_used"] is None
+
+
+def test_a_configuration_is_told_as_it_was_stored() -> None:
+    """Of an earlier version: a key that this one added is not in it, in whatever order a store has it."""
+    whole = sample.config().model_dump(mode="json")
+    stored = dict(sorted((key, value) for key, value in whole.items() if key != "frame"))
+    stored["agents"] = [dict(reversed(agent.items())) for agent in whole["agents"]]
+    stored["gone_since"] = {"kept": 1}
+
+    told = build(sample.run(document=stored, earlier=((2, stored),)))["run"]
+
+    assert told["config"] == told["earlier_configs"][0]["config"] == stored
+    expected = [key for key in whole if key != "frame"]
+    assert list(told["config"]) == [*expected, "gone_since"]
+    assert list(told["config"]["agents"][1]) == list(whole["agents"][1])
 
 
 def test_without_prices_the_cost_is_not_known() -> None:
