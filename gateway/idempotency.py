@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.auth import Caller, get_caller
 from gateway.state import GatewayState, get_state
-from shared.database.models import IdempotencyRecord
 from shared.database.repositories import idempotency
 from shared.errors import ValidationError
 from shared.security.secrets import KeyedHash
@@ -101,7 +100,7 @@ class Once:
             await idempotency.finish(session, owner, route, key, answer=answer)
         return _answer(status, body)
 
-    def _replayed(self, record: IdempotencyRecord) -> Response:
+    def _replayed(self, record: idempotency.Record) -> Response:
         kept = record.answer or {}
         return _answer(kept["status"], self._unsealed(kept), replayed=True)
 

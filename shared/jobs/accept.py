@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database import direct
 from shared.database.direct import Connection, DirectConnection, Pending
+from shared.database.repositories import idempotency
 from shared.errors import (
     ConnectionNotFoundError,
     ConversationBusyError,
     ConversationNotFoundError,
-    IdempotencyKeyReusedError,
     PersonaNotFoundError,
     ValidationError,
 )
@@ -35,18 +35,6 @@ _MARK = statement("mark_cancelled")
 _CONVERSATION = text(
     "SELECT id, persona_id, connection_id, model, active_message_id FROM conversations "
     "WHERE id = :conversation_id AND owner_id = :owner_id AND deleted_at IS NULL FOR UPDATE"
-)
-_REMEMBER = text(
-    "INSERT INTO idempotency_keys (owner_id, route, key, body_hash) "
-    "VALUES (:owner_id, :route, :key, :body_hash) ON CONFLICT DO NOTHING RETURNING 1"
-)
-_REMEMBERED = text(
-    "SELECT body_hash, job_id FROM idempotency_keys "
-    "WHERE owner_id = :owner_id AND route = :route AND key = :key"
-)
-_NAME_JOB = text(
-    "UPDATE idempotency_keys SET job_id = :job_id "
-    "WHERE owner_id = :owner_id AND route = :route AND key = :key"
 )
 _JOB = text("SELECT * FROM jobs WHERE id = :job_id")
 
@@ -105,7 +93,7 @@ async def accept_turn(engine: AsyncEngine, turn: NewTurn, check: Callable[[Basis
             parent_given=turn.parent_message_id is not None or turn.answer_to is not None,
         )
         if turn.once is not None:
-            name_job(connection, turn.owner_id, turn.once, turn.id)
+            await name_job(connection, turn.owner_id, turn.once, turn.id)
         position = later_position(connection, turn.id)
     job = Job.from_row(inserted.rows.mappings().one())
     spans.accepted(job)
@@ -145,41 +133,35 @@ async def remember(connection: Connection, owner_id: UUID, once: Once) -> Job | 
     Raises:
         IdempotencyKeyReusedError: the key was used with another body.
     """
-    parameters = {"owner_id": owner_id, "route": once.route, "key": once.key}
-    fresh = await connection.execute(_REMEMBER, {**parameters, "body_hash": once.body_hash.value})
-    return None if fresh.first() is not None else await remembered(connection, owner_id, once)
+    used = owner_id, once.route, once.key, once.body_hash
+    while (record := await idempotency.begin(connection, *used)) is not None:
+        job = await _made(connection, record)
+        if job is not None:  # else removed with its record between the two statements
+            return job
+    return None
 
 
-async def remembered(connection: Connection, owner_id: UUID, once: Once) -> Job | None:
+@direct.survives_migration
+async def find_remembered(engine: AsyncEngine, owner_id: UUID, once: Once) -> Job | None:
     """The job of the request that used the key, if one did and is committed.
 
     Raises:
         IdempotencyKeyReusedError: the key was used with another body.
     """
-    parameters = {"owner_id": owner_id, "route": once.route, "key": once.key}
-    record = (await connection.execute(_REMEMBERED, parameters)).first()
-    if record is None:
-        return None
-    if not once.body_hash.matches(bytes(record.body_hash)):
-        raise IdempotencyKeyReusedError(
-            "This Idempotency-Key was used with another body; use a new key for a new request."
-        )
-    row = (await connection.execute(_JOB, {"job_id": record.job_id})).mappings().one()
-    return Job.from_row(row)
-
-
-@direct.survives_migration
-async def find_remembered(engine: AsyncEngine, owner_id: UUID, once: Once) -> Job | None:
-    """The same, in a transaction of its own."""
     async with direct.begin(engine) as connection:
-        return await remembered(connection, owner_id, once)
+        record = await idempotency.find(connection, owner_id, once.route, once.key, once.body_hash)
+        return None if record is None else await _made(connection, record)
 
 
-def name_job(connection: DirectConnection, owner_id: UUID, once: Once, job_id: UUID) -> None:
+async def _made(connection: Connection, record: idempotency.Record) -> Job | None:
+    assert record.job_id is not None, "the route makes jobs"
+    row = (await connection.execute(_JOB, {"job_id": record.job_id})).mappings().first()
+    return None if row is None else Job.from_row(row)
+
+
+async def name_job(connection: Connection, owner_id: UUID, once: Once, job_id: UUID) -> None:
     """Tell the idempotency record what it made, with the next round trip."""
-    connection.later(
-        _NAME_JOB, {"owner_id": owner_id, "route": once.route, "key": once.key, "job_id": job_id}
-    )
+    await idempotency.finish(connection, owner_id, once.route, once.key, job_id=job_id)
 
 
 def later_position(connection: DirectConnection, job_id: UUID) -> Pending:

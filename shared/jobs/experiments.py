@@ -92,7 +92,7 @@ async def accept_experiment(engine: AsyncEngine, new: NewExperiment) -> Acceptan
         if new.kind == "fork":
             await _copy_steps(connection, new)
         if new.once is not None:
-            name_job(connection, new.owner_id, new.once, new.job_id)
+            await name_job(connection, new.owner_id, new.once, new.job_id)
         position = later_position(connection, new.job_id)
     job = Job.from_row(inserted.rows.mappings().one())
     spans.accepted(job)

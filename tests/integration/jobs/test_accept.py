@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from shared.database import direct
+from shared.database.direct import Connection
 from shared.database.engine import create_engine
 from shared.errors import (
     ConnectionNotFoundError,
@@ -18,7 +21,7 @@ from shared.errors import (
     PersonaNotFoundError,
     ValidationError,
 )
-from shared.jobs.accept import accept_turn
+from shared.jobs.accept import accept_turn, remember
 from shared.jobs.new_turn import Basis
 from shared.jobs.states import Phase, Status
 from tests.integration.jobs.house import House
@@ -80,6 +83,31 @@ async def test_requests_with_one_key_at_the_same_time_make_one_job(house: House)
     assert len({one.job.id for one in accepted}) == 1
     assert sorted(one.joined for one in accepted) == [False, True, True, True, True]
     assert await house.row(COUNTS) == {"jobs": 1, "messages": 1, "conversations": 1, "keys": 1}
+
+
+@pytest.mark.parametrize(("gone", "after"), [("idempotency_keys", 1), ("jobs", 2)])
+async def test_a_key_that_expires_while_it_is_looked_up_is_new(house: House, gone: str, after: int) -> None:
+    """Its record, or its job too, goes in between: the request makes its own, so that a repeat joins it."""
+    await house.accept(once=house.once())
+    asked = 0
+
+    class Expiring:
+        """A connection that asks as the other one does, while the sweep is at work."""
+
+        def __init__(self, connection: Connection) -> None:
+            self._connection = connection
+
+        async def execute(self, statement: Any, parameters: Any = None, /) -> Any:
+            nonlocal asked
+            found = await self._connection.execute(statement, parameters)
+            asked += 1
+            if asked == after:
+                await house.do(f"DELETE FROM {gone}")
+            return found
+
+    async with direct.begin(house.engine) as connection:
+        assert await remember(Expiring(connection), house.ada, house.once()) is None
+    assert (await house.row(COUNTS))["keys"] == 1
 
 
 async def test_a_joined_job_is_read_as_it_stands_now(house: House) -> None:
