@@ -16,6 +16,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from deploy import broker_queues
 from shared.jobs.watched import Watched
 from shared.redis_client import connect
 from shared.settings import Settings, SettingsError, read_settings
@@ -101,7 +102,7 @@ def application(settings: Settings) -> Any:
     app = Celery("parley-flower", set_as_current=False)
     configure(app, settings)
     flower = Flower(capp=app, options=options, **web_settings)
-    flower.add_handlers(r".*", [(r"/metrics", GuardedMetrics)])
+    flower.add_handlers(r".*", [(r"/metrics", GuardedMetrics), *broker_queues.handlers(settings)])
     return flower
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from shared.tls import TlsFiles
 
 #: RabbitMQ, and whatever else speaks AMQP 0.9.1.
@@ -43,4 +45,30 @@ def check_broker(url: str | None, tls: TlsFiles) -> None:
         raise ValueError(
             f"PARLEY_BROKER_TLS_* are given, and PARLEY_BROKER_URL begins with {scheme}://, which is not "
             "encrypted: let it begin with amqps:// or rediss://"
+        )
+
+
+def check_management(api: str, broker: str | None) -> None:
+    """Say what is wrong with the address of RabbitMQ's management interface, which may hold a password.
+
+    Raises:
+        ValueError: something is.
+    """
+    name = "PARLEY_FLOWER_BROKER_API"
+    if broker is None or not is_amqp(broker):
+        raise ValueError(f"{name} is given, and PARLEY_BROKER_URL names no RabbitMQ: only that has one")
+    try:
+        parts = urlsplit(api)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment:
+        raise ValueError(
+            f"{name} takes the address of RabbitMQ's management interface: https://user:password@host:15671, "
+            "with special characters of user and password encoded"
+        )
+    if parts.scheme == "http" and parts.username is None and scheme_of(broker) == "amqps":
+        raise ValueError(
+            f"{name} begins with http:// and names no user: the password of PARLEY_BROKER_URL, which is "
+            "encrypted there, would go in clear text. Let it begin with https://, or name a user who may only look"
         )

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shared.broker_url import check_broker
+from shared.broker_url import check_broker, check_management
 from shared.listen_address import split_address
 from shared.redis_server import RedisServer, parse_addresses
 from shared.security.addresses import Allowed
@@ -77,6 +77,9 @@ class Settings(BaseSettings):
 
     #: Flower's password; it does not start without one.
     flower_password: SecretStr | None = None
+    #: Where Flower asks RabbitMQ for the lengths of queues: its management interface,
+    #: ``https://user:password@host:15671``, or without a user as that of ``broker_url``. Default: not at all.
+    flower_broker_api: SecretStr | None = None
 
     # Gateway ----------------------------------------------------------------------------------------
     #: A comment line goes to a silent SSE client this often.
@@ -259,6 +262,8 @@ class Settings(BaseSettings):
     def _fit_together(self) -> Self:
         self.redis.check()
         check_broker(self.broker_url, self.broker_tls)
+        if self.flower_broker_api is not None:
+            check_management(self.flower_broker_api.get_secret_value(), self.broker_url)
         return self
 
     @field_validator("outbound_allow", "redis_sentinels", mode="before")

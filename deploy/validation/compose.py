@@ -13,6 +13,7 @@ FILES = (
     ("docker-compose.yml",),
     ("docker-compose.yml", "deploy/docker/publish.yaml"),
     ("docker-compose.yml", "deploy/docker/own-servers.yaml"),
+    ("docker-compose.yml", "deploy/docker/alertmanager.yaml"),
 )
 
 

@@ -23,6 +23,7 @@ ADDRESSES = {
     "redis_url": "rediss://parley:password@redis/0",
     "redis_sentinel_password": "sentinels-password",
     "broker_url": "amqps://parley:password@rabbitmq.example:5671/parley",
+    "flower_broker_api": "https://flower:password@rabbitmq.example:15671",
 }
 SETTINGS = {
     "PARLEY_REDIS_TLS_CA": "/etc/parley/tls/ca.pem",
@@ -31,7 +32,7 @@ SETTINGS = {
     "PARLEY_BROKER_TLS_CA": "/etc/parley/tls/ca.pem",
     **{
         f"PARLEY_{name.upper()}_FILE": f"/run/secrets/{name}"
-        for name in ("migration_database_url", "redis_sentinel_password", "broker_url")
+        for name in ("migration_database_url", "redis_sentinel_password", "broker_url", "flower_broker_api")
     },
 }
 
@@ -135,6 +136,9 @@ def test_every_role_reads_its_settings(everything: Project, monkeypatch: pytest.
         assert settings.broker_url == ADDRESSES["broker_url"], name
         assert settings.broker_tls.authority is not None, name
         assert settings.migration_database_url is None, name
+        asked = settings.flower_broker_api
+        told = None if asked is None else asked.get_secret_value()
+        assert told == (ADDRESSES["flower_broker_api"] if name == "flower" else None), name
     for name in set(read) - {"flower"}:
         assert "pooler.example" in read[name].database_url, name
 
@@ -146,6 +150,7 @@ def test_what_is_not_used_is_not_read(least: Project, monkeypatch: pytest.Monkey
         assert settings.broker_url is None
         assert settings.migration_database_url is None
         assert settings.redis_sentinel_password is None
+        assert settings.flower_broker_api is None
 
 
 def test_a_role_sees_no_secret_that_it_does_not_need(everything: Project) -> None:
@@ -160,7 +165,7 @@ def test_a_role_sees_no_secret_that_it_does_not_need(everything: Project) -> Non
         "worker-chat": redis | {"database_url", "secret_key"},
         "worker-experiment": redis | {"database_url", "secret_key"},
         "maintenance": redis | {"database_url"},
-        "flower": redis | {"flower_password"},
+        "flower": redis | {"flower_password", "flower_broker_api"},
     }
 
 

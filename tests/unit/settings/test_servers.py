@@ -48,6 +48,33 @@ ROOT = Path(__file__).parents[3]
             {"BROKER_URL": "amqp://rabbit", "BROKER_TLS_CA": "FILE"},
             "PARLEY_BROKER_URL begins with amqp://, which is not encrypted: let it begin with amqps://",
         ),
+        (
+            {"FLOWER_BROKER_API": "https://rabbit:15671"},
+            "PARLEY_FLOWER_BROKER_API is given, and PARLEY_BROKER_URL names no RabbitMQ",
+        ),
+        (
+            {"BROKER_URL": "redis://queue", "FLOWER_BROKER_API": "https://rabbit:15671"},
+            "PARLEY_FLOWER_BROKER_API is given, and PARLEY_BROKER_URL names no RabbitMQ",
+        ),
+        *(
+            (
+                {"BROKER_URL": "amqps://rabbit", "FLOWER_BROKER_API": wrong},
+                "PARLEY_FLOWER_BROKER_API takes the address of RabbitMQ's management interface: https://",
+            )
+            for wrong in (
+                "rabbit:15671",
+                "ftp://me:hunter2@rabbit",
+                "https://",
+                "https://me:hunter2@rabbit:port",
+                "https://me:hunter2@rabbit/?vhost=a",
+                "https://me:hunter#2@rabbit",
+                "https://[hunter2",
+            )
+        ),
+        (
+            {"BROKER_URL": "amqps://me:hunter2@rabbit", "FLOWER_BROKER_API": "http://rabbit:15672"},
+            "PARLEY_FLOWER_BROKER_API begins with http:// and names no user: the password of",
+        ),
         ({"DATABASE_URL": "mysql://db"}, "PARLEY_DATABASE_URL: Value error, write a URL of Postgres"),
     ],
 )
@@ -176,5 +203,5 @@ def test_every_client_is_told_the_whole_server() -> None:
         for line in path.read_text().splitlines()
         if "settings.redis_url" in line or "settings.broker_url" in line
     ]
-    allowed = {"shared/jobs/broker.py", "shared/jobs/wakeups.py"}
+    allowed = {"shared/jobs/broker.py", "shared/jobs/wakeups.py", "deploy/broker_queues.py"}
     assert [line for line in bare if line.partition(":")[0] not in allowed] == []

@@ -19,12 +19,14 @@
     {{- end }}
 {{- end }}
 
-{{/* To all that a role speaks with, of "postgres", "redis", "broker" and "otlp". Takes (list $ servers). */}}
+{{/* To all that a role speaks with, of "postgres", "redis", "broker", "management" and "otlp". Takes (list $ servers). */}}
 {{- define "parley.egress.servers" -}}
 {{- $root := index . 0 -}}
 {{- $absent := list -}}
-{{- if not (has "broker_url" (include "parley.secretKeys" $root | fromJsonArray)) -}}
-{{- $absent = append $absent "broker" -}}
+{{- range $server, $secret := dict "broker" "broker_url" "management" "flower_broker_api" -}}
+{{- if not (has $secret (include "parley.secretKeys" $root | fromJsonArray)) -}}
+{{- $absent = append $absent $server -}}
+{{- end -}}
 {{- end -}}
 {{- if ne ($root.Values.settings.tracing | default "off" | toString) "otlp" -}}
 {{- $absent = append $absent "otlp" -}}

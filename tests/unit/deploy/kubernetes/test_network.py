@@ -21,6 +21,7 @@ OUTSIDE = {
     "Postgres": (Endpoint(address="10.20.0.5"), 5432),
     "Redis": (Endpoint("data", {"app": "redis"}), 6379),
     "RabbitMQ": (Endpoint("data", {"app": "rabbitmq"}), 5672),
+    "RabbitMQ's management": (Endpoint("data", {"app": "rabbitmq"}), 15671),
     "traces": (Endpoint("monitoring", {"app": "collector"}), 4318),
     "providers": (Endpoint(address="203.0.113.7"), 443),
 }
@@ -72,7 +73,11 @@ def documented() -> set[tuple[str, str, int]]:
 @pytest.fixture
 def everything(least: dict[str, Any]) -> dict[str, Any]:
     """All paths in use, with the default policies."""
-    least["secrets"]["values"] |= {"broker_url": "amqp://rabbitmq/", "flower_password": "a long one"}
+    least["secrets"]["values"] |= {
+        "broker_url": "amqp://rabbitmq/",
+        "flower_password": "a long one",
+        "flower_broker_api": "https://rabbitmq:15671",
+    }
     least["settings"] = {"tracing": "otlp"}
     least["flower"] = {"enabled": True}
     return least
@@ -149,6 +154,18 @@ def test_without_a_broker_or_traces_their_ports_are_closed(least: dict[str, Any]
     for name in ("RabbitMQ", "traces"):
         target, port = OUTSIDE[name]
         assert not allows(rendered.of("NetworkPolicy"), HOME, pods(rendered)["gateway"], target, port)
+
+
+def test_without_its_address_the_management_interface_is_closed_to_flower_too(
+    everything: dict[str, Any],
+) -> None:
+    del everything["secrets"]["values"]["flower_broker_api"]
+    rendered = Rendered(chart.render(everything))
+    rabbit, _ = OUTSIDE["RabbitMQ"]
+    flower = pods(rendered)["flower"]
+    assert allows(rendered.of("NetworkPolicy"), HOME, flower, rabbit, 5672)
+    assert not allows(rendered.of("NetworkPolicy"), HOME, flower, rabbit, 15671)
+    assert not allows(rendered.of("NetworkPolicy"), HOME, flower, rabbit, 15672)
 
 
 def test_policies_can_be_left_to_the_operator(least: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ CONTENTS = {
     "secret_key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
     "admin_key": "a-key-of-the-first-administrator",
     "flower_password": "a-password-of-flower",
+    "flower_broker_api": "https://looks:password@rabbitmq.data:15671",
 }
 
 
@@ -88,7 +89,10 @@ def test_a_role_sees_no_secret_that_it_does_not_need(least: dict[str, Any]) -> N
         "worker-experiment": common | {"secret_key"},
         "maintenance": common,
         "migrations": {"database_url", "migration_database_url"},
-        "flower": {"redis_url", "redis_sentinel_password", "broker_url", "flower_password"},
+        "flower": {
+            *("redis_url", "redis_sentinel_password", "broker_url"),
+            *("flower_password", "flower_broker_api"),
+        },
     }
 
 
