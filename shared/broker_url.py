@@ -70,5 +70,6 @@ def check_management(api: str, broker: str | None) -> None:
     if parts.scheme == "http" and parts.username is None and scheme_of(broker) == "amqps":
         raise ValueError(
             f"{name} begins with http:// and names no user: the password of PARLEY_BROKER_URL, which is "
-            "encrypted there, would go in clear text. Let it begin with https://, or name a user who may only look"
+            "encrypted there, would go in clear text. Let it begin with https://, or name a user who may "
+            "only look"
         )
