@@ -148,20 +148,23 @@ spec:
     {{- include "parley.certificates.volumes" . | nindent 4 }}
 {{- end }}
 
-{{/* Whether the process lives and can serve, asked at a port. Takes the port's name. */}}
+{{/*
+Whether the process lives and can serve. Takes the name of the "port" that is asked, and what the process can do
+"without": its failure alone must not take every pod out of the Service.
+*/}}
 {{- define "parley.probes" -}}
 startupProbe:
-  httpGet: {path: /health/live, port: {{ . }}}
+  httpGet: {path: /health/live, port: {{ .port }}}
   periodSeconds: 2
   timeoutSeconds: 3
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /health/live, port: {{ . }}}
+  httpGet: {path: /health/live, port: {{ .port }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: {path: /health/ready, port: {{ . }}}
+  httpGet: {path: "/health/ready{{ with .without }}?exclude={{ . }}{{ end }}", port: {{ .port }}}
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: 2

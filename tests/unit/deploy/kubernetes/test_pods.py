@@ -105,6 +105,18 @@ def test_every_role_that_runs_on_is_probed_at_a_port_that_it_has(rendered: Rende
         assert probes["livenessProbe"]["httpGet"]["path"] in ("/health/live", "/healthcheck")
 
 
+def test_redis_that_is_away_takes_no_gateway_out_of_the_service(rendered: Rendered) -> None:
+    """Turns are accepted without it. Workers do nothing without it, and are in no Service."""
+    asked = {
+        component: container["readinessProbe"]["httpGet"]["path"]
+        for component, container in rendered.containers().items()
+        if "/health/ready" in container.get("readinessProbe", {}).get("httpGet", {}).get("path", "")
+    }
+    assert asked.pop("gateway") == "/health/ready?exclude=redis"
+    assert {"maintenance"} < set(asked)
+    assert set(asked.values()) == {"/health/ready"}
+
+
 def test_only_own_folders_are_written_to(rendered: Rendered) -> None:
     for component, pod in rendered.pods().items():
         (container,) = pod["spec"]["containers"]
