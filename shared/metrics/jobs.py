@@ -50,7 +50,7 @@ WAIT = Histogram(
 #: When this process last swept.
 SWEPT = Gauge(
     "parley_sweep_timestamp_seconds",
-    "When this process last finished a sweep, in seconds since the epoch; 0: never.",
+    "When this process last finished a sweep of which no part failed, in seconds since the epoch; 0: never.",
     registry=REGISTRY,
 )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -42,6 +44,17 @@ async def test_one_sweeps_at_a_time(house: House) -> None:
         assert not await house.sweep.sweep()
         assert not house.wakeups.sent
     assert await house.sweep.sweep()
+
+
+async def test_a_sweeper_that_is_stuck_is_found_as_the_guide_says(house: House) -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs/operations.md").read_text()
+    found = re.search(r"`(SELECT pid, [^`]+ FROM pg_locks [^`]+)`", guide)
+    assert found is not None
+    async with house.engine.begin() as stuck:
+        await stuck.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": AdvisoryLock.SWEEP})
+        own = (await stuck.execute(text("SELECT pg_backend_pid()"))).scalar()
+        assert [row["pid"] for row in await house.rows(found.group(1))] == [own]
+    assert await house.rows(found.group(1)) == []
 
 
 async def test_a_mark_whose_message_was_lost_is_told_again(house: House) -> None:
@@ -202,6 +215,9 @@ async def test_a_broker_that_is_away_holds_up_wakeups_and_nothing_else(
             assert await wakeups.waiting(JobKind.CHAT) == 1
             assert (await house.job(expired.id)).phase is Phase.READY
         finally:
+            # Nothing of it is to come late, and be found by another test.
+            for threads in (wakeups._threads, wakeups._asking):
+                await asyncio.to_thread(threads.shutdown)
             wakeups.close()
 
 
@@ -279,7 +295,7 @@ async def test_a_wakeup_tells_nothing_but_a_label(settings: Settings, house: Hou
     job = await house.accepted(message="a secret question", secret=b"a secret key")
     try:
         await wakeups.send(job.kind, job.id)
-        [key] = [key async for key in house.redis.scan_iter() if key.endswith(b"parley.chat")]
+        [key] = [key async for key in house.redis.scan_iter(_type="LIST") if key.endswith(b"parley.chat")]
         [message] = await house.redis.lrange(key, 0, -1)
     finally:
         wakeups.close()
