@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from deploy.exit_codes import ExitCode
 
 _TIMEOUT = 60.0  # seconds
+_CHUNK = 1 << 16  # bytes
 #: Twice the longest pause between two lines of a stream, which sends a comment at least every 15 s.
 _SILENCE = 40.0  # seconds
 
@@ -116,6 +117,16 @@ class Api:
         with self._open("GET", path, None, {"Accept": "*/*"}, timeout) as response:
             content: bytes = response.read()
         return content
+
+    def chunks(self, path: str, *, timeout: float = _TIMEOUT) -> Iterator[bytes]:
+        """The bytes that a GET answers, as they come; ``timeout`` is the longest silence.
+
+        Raises:
+            ApiError: it was refused, nobody answered, or the answer was cut off.
+        """
+        with self._open("GET", path, None, {"Accept": "*/*"}, timeout) as response:
+            while chunk := response.read(_CHUNK):
+                yield chunk
 
     def stream(
         self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None

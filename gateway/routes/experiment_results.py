@@ -46,7 +46,7 @@ async def get_result(experiment_id: uuid.UUID, state: State, caller: CallerOf) -
     That of a run which did not come to its end says so within, and in `X-Experiment-Status`.
     """
     row, job = await found(state, caller, experiment_id)
-    result = await _result(state, row, job)
+    result = await ready_result(state, row, job)
     return Response(
         result.result,
         media_type="application/json",
@@ -109,7 +109,7 @@ async def get_transcript(
 async def get_report(experiment_id: uuid.UUID, http: Request, state: State, caller: CallerOf) -> Response:
     """The report: one HTML page with its pictures in it, that loads nothing and runs nothing."""
     row, job = await found(state, caller, experiment_id)
-    await _result(state, row, job)
+    await ready_result(state, row, job)
     made = await ask(http, state, caller.user_id, QueryOperation.EXPERIMENT_REPORT, experiment_id=str(row.id))
     return Response(
         made["html"],
@@ -122,7 +122,7 @@ async def get_report(experiment_id: uuid.UUID, http: Request, state: State, call
     )
 
 
-async def _result(state: GatewayState, row: Experiment, job: Job) -> ExperimentResult:
+async def ready_result(state: GatewayState, row: Experiment, job: Job) -> ExperimentResult:
     """What came of the run.
 
     Raises:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli.experiment import checking, control, examples, following, listing, outcomes, running, table
+from deploy.cli.experiment import (
+    archive,
+    checking,
+    control,
+    examples,
+    following,
+    listing,
+    outcomes,
+    running,
+    table,
+)
 
 app = typer.Typer(
     help="The justice-principle experiment.\n\nA run is a durable job: it goes on without the command that "
@@ -25,6 +35,8 @@ app.command("replay")(control.replay)
 app.command("result")(outcomes.result)
 app.command("transcript")(outcomes.transcript)
 app.command("report")(outcomes.report)
+app.command("export")(archive.export)
+app.command("verify")(archive.verify)
 app.command("validate")(checking.validate)
 app.command("schema")(checking.schema)
 app.command("init")(checking.init)

@@ -35,6 +35,21 @@ async def page(
     return rows
 
 
+async def in_order_of_paths(session: AsyncSession, experiment_id: uuid.UUID) -> list[int]:
+    """The ids of a run's steps, in the order of their paths: the same wherever it was run."""
+    steps = select(ExperimentStep.path, ExperimentStep.id)
+    rows = await session.execute(steps.where(ExperimentStep.experiment_id == experiment_id))
+    # Sorted here, because a database orders text as its locale does.
+    return [identity for _, identity in sorted((row.path, row.id) for row in rows)]
+
+
+async def these(session: AsyncSession, ids: Sequence[int]) -> Sequence[ExperimentStep]:
+    """The steps with these ids, in this order; one that is gone is left out."""
+    rows = (await session.scalars(select(ExperimentStep).where(ExperimentStep.id.in_(ids)))).all()
+    place = {identity: at for at, identity in enumerate(ids)}
+    return sorted(rows, key=lambda row: place[row.id])
+
+
 async def load(session: AsyncSession, experiment_id: uuid.UUID) -> Sequence[ExperimentStep]:
     """Every step of a run."""
     query = (

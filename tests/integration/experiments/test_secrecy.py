@@ -66,6 +66,8 @@ async def test_an_experiment_of_somebody_else_is_not_there(lab: Lab, stack: Stac
             ("GET", "/result"),
             ("GET", "/transcript"),
             ("GET", "/report"),
+            ("GET", "/steps"),
+            ("GET", "/export"),
             ("POST", "/cancel"),
             ("POST", "/resume"),
             ("POST", "/fork"),

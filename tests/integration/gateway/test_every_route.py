@@ -116,6 +116,8 @@ ROUTES: dict[tuple[str, str], Rule] = {
     ("POST", "/api/experiments/{experiment_id}/replay"): Rule("owned"),
     ("GET", "/api/experiments/{experiment_id}/result"): Rule("owned"),
     ("GET", "/api/experiments/{experiment_id}/transcript"): Rule("owned"),
+    ("GET", "/api/experiments/{experiment_id}/steps"): Rule("owned"),
+    ("GET", "/api/experiments/{experiment_id}/export"): Rule("owned"),
     ("GET", "/api/experiments/{experiment_id}/report"): Rule("owned", seen=False),
     ("GET", "/api/jobs"): Rule("caller"),
     ("GET", "/api/jobs/{job_id}"): Rule("owned"),
