@@ -73,10 +73,13 @@ def verify(
     its run did not come to its end.
     """
     import asyncio
+    import logging
 
     from workers.experiment.archive.reading import ArchiveError
     from workers.experiment.archive.verifying import verify as verified
 
+    # What is to be said is in the verdict.
+    logging.getLogger("workers.experiment").addHandler(logging.NullHandler())
     try:
         verdict = asyncio.run(verified(file))
     except OSError as error:
