@@ -145,7 +145,7 @@ class Settings(BaseSettings):
     #: Address of the model that ``parley up`` started here (``http://127.0.0.1:PORT/v1``), and its key.
     local_model_url: str | None = None
     local_model_key: SecretStr | None = None
-    #: Its name, and its context in tokens.
+    #: Its name (with ``local_model_path`` that of the file, unless it is given), and its context in tokens.
     local_model_name: str = "smollm2-135m-instruct"
     local_model_context: int = Field(8192, ge=256)
     #: Calls that it runs at once.
