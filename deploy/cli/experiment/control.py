@@ -52,7 +52,7 @@ def resume(
     from deploy.cli.access import open_api
     from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
     from deploy.cli.experiment.events import RunEvents
-    from deploy.cli.experiment.following import follow_to_the_end
+    from deploy.cli.experiment.following import follow_to_the_end, look_of
     from deploy.cli.experiment.running import invalid_is_usage
     from deploy.cli.experiment.screens import FollowedRun
 
@@ -74,7 +74,7 @@ def resume(
     if detach:
         _say_accepted(run, as_json=as_json)
         return
-    follow_to_the_end(api, data, [run], as_json=as_json, last_id=last_id)
+    follow_to_the_end(api, data, [run], as_json=as_json, last_id=last_id, look=look_of(api, run))
 
 
 def fork(
@@ -106,7 +106,7 @@ def fork(
     from deploy.cli.access import open_api
     from deploy.cli.experiment.changes import read_changes
     from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
-    from deploy.cli.experiment.following import follow_to_the_end
+    from deploy.cli.experiment.following import follow_to_the_end, look_of
     from deploy.cli.experiment.running import invalid_is_usage
     from deploy.cli.experiment.screens import FollowedRun
 
@@ -124,7 +124,7 @@ def fork(
     if detach:
         _say_accepted(run, as_json=as_json)
         return
-    follow_to_the_end(api, data, [run], as_json=as_json, compact=True)
+    follow_to_the_end(api, data, [run], as_json=as_json, compact=True, look=look_of(api, run))
 
 
 def replay(

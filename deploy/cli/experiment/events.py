@@ -8,12 +8,8 @@ from typing import Any
 
 from deploy.cli.api import Api, ApiError, ServerEvent
 from deploy.cli.experiment.choosing import experiment_path
+from deploy.cli.experiment.patience import passes, wait_after
 
-_RETRIES = 8
-#: Answers that pass: none, or one of a gateway that goes down or of a proxy before it.
-_PASSING = (0, 502, 503, 504)
-_FIRST_PAUSE = 0.2  # seconds
-_LONGEST_PAUSE = 5.0  # seconds
 #: A connection that held for so long was a good one, though it told nothing: a model may think for minutes.
 _HELD = 10.0  # seconds
 
@@ -55,10 +51,9 @@ class RunEvents:
                     return
                 lost = ApiError("The stream of events ended, and the run goes on.")
             except ApiError as error:
-                if error.status not in _PASSING:
+                if not passes(error):
                     raise
                 lost = error
             failures = 0 if time.monotonic() - began > _HELD else failures + 1
-            if failures > _RETRIES:
+            if not wait_after(failures):
                 raise lost
-            time.sleep(min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE))

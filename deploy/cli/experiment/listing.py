@@ -6,7 +6,9 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,30 +16,46 @@ from deploy.cli.data_dir import DataDirOption, chosen
 from deploy.cli.experiment.options import ExperimentArgument
 from deploy.cli.users import JsonOption
 
+if TYPE_CHECKING:
+    from deploy.cli.api import Api
+
+
+class RunStatus(StrEnum):
+    """How a run is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 #: Columns of the list that hold numbers.
 _RIGHT = (4, 5)
 
 
 def list_experiments(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="The newest so many.")] = 20,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Only those with this in their names, in upper or lower case.", show_default=False),
+    ] = None,
+    status: Annotated[
+        RunStatus | None, typer.Option(help="Only those of this status.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """List your experiments, newest first."""
     from deploy.cli.access import open_api
 
-    api = open_api(chosen(data_dir))
-    items: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while len(items) < limit:
-        wanted = min(limit - len(items), 200)
-        page = api.get("/api/experiments", limit=wanted, **({"cursor": cursor} if cursor else {}))
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if not cursor:
-            break
+    items = list(islice(_found(open_api(chosen(data_dir)), limit, name, status), limit))
     if as_json:
         typer.echo(json.dumps(items, indent=2))
+        return
+    if not items and (name or status):
+        typer.echo("None of your experiments is like that.")
         return
     if not items:
         typer.echo("There are no experiments yet; parley experiment init writes an example to begin with.")
@@ -61,6 +79,21 @@ def list_experiments(
     ]
     for line in _table(rows):
         typer.echo(line)
+
+
+def _found(api: Api, limit: int, name: str | None, status: RunStatus | None) -> Iterator[dict[str, Any]]:
+    """The experiments that are asked for, page by page."""
+    query: dict[str, str | int] = {"limit": 200 if name else min(limit, 200)}
+    if status is not None:
+        query["status"] = status.value
+    while True:
+        page = api.get("/api/experiments", **query)
+        for item in page["items"]:
+            if name is None or name.casefold() in item["name"].casefold():
+                yield item
+        if not page["next_cursor"]:
+            return
+        query["cursor"] = page["next_cursor"]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -132,7 +165,8 @@ def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if found["degraded"]:
         yield "degraded", f"{found['degraded']} services failed and were done without"
     yield "profile", found["profile"]
-    yield "seed", str(found["seed"])
+    source = f" ({found['seed_source']})" if found["seed_source"] else ""
+    yield "seed", f"{found['seed']}{source}"
     models = found["models"]
     for agent, model in models.get("agents", {}).items():
         yield "model", f"{agent}: {_model(model)}"
@@ -141,6 +175,8 @@ def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for attempt in found["attempts"]:
         yield "attempt", _attempt(attempt)
     yield "config", f"SHA-256 {found['config_hash']}"
+    if found["design_hash"]:
+        yield "design", f"SHA-256 {found['design_hash']}"
     if found["result_hash"]:
         yield "result", f"SHA-256 {found['result_hash']}"
     if found["matches_source"] is not None:

@@ -20,6 +20,17 @@ ExperimentArgument: TypeAlias = Annotated[
     ),
 ]
 
+#: Which experiments are meant.
+ExperimentsArgument: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID",
+        help="Ids of experiments, or how they begin (4 characters or more that only one of your recent ones "
+        "begins with).",
+        show_default=False,
+    ),
+]
+
 #: A configuration file that is read; ``-`` for standard input.
 ConfigArgument: TypeAlias = Annotated[
     Path,
@@ -45,9 +56,15 @@ SetOption: TypeAlias = Annotated[
 ]
 
 #: Where something is written instead of to standard output.
-OutputOption: TypeAlias = Annotated[
+SeveralOutputOption: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="File to write; by default to standard output.", show_default=False),
+    typer.Option(
+        "--output",
+        "-o",
+        help="File to write; by default to standard output. For several experiments, or when it is one, a "
+        "directory that gets a file of each.",
+        show_default=False,
+    ),
 ]
 
 #: ``--detach``.

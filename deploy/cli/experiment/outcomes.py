@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
+from deploy.cli.api import Api, ApiError
 from deploy.cli.data_dir import DataDirOption, chosen
-from deploy.cli.experiment.options import ExperimentArgument, OutputOption
+from deploy.cli.experiment.options import ExperimentArgument, ExperimentsArgument, SeveralOutputOption
 
 if TYPE_CHECKING:
-    from deploy.cli.api import Api
     from deploy.cli.experiment.screens import FollowedRun
+    from shared.schemas.experiment.sections import TranscriptLogging
 
 #: Seconds that pictures may take to be drawn, others' reports before them included.
 _DRAWING = 300.0
+#: Answers for what a run that failed early does not have.
+_NONE_THERE = (404, 409)
 
 
 class TranscriptFormat(StrEnum):
@@ -28,18 +33,26 @@ class TranscriptFormat(StrEnum):
     MARKDOWN = "markdown"
 
 
+def _include(name: str, what: str) -> Any:
+    return typer.Option(
+        f"--include-{name}/--no-{name}",
+        help=f"{what}. Default: as `transcript_logging` says.",
+        show_default=False,
+    )
+
+
 def result(
-    experiment: ExperimentArgument, output: OutputOption = None, data_dir: DataDirOption = None
+    experiments: ExperimentsArgument, output: SeveralOutputOption = None, data_dir: DataDirOption = None
 ) -> None:
-    """Write the result (JSON), byte for byte as the run made it.
+    """Write the result (JSON), byte for byte as the run made it; of several, experiment-ID.json of each.
 
     That of a run which failed or was cancelled says so within (`general_information.status`).
     """
-    _write(experiment, "result", output, data_dir)
+    _write(experiments, "result", output, data_dir, "experiment-{}.json")
 
 
 def transcript(
-    experiment: ExperimentArgument,
+    experiments: ExperimentsArgument,
     format: Annotated[
         TranscriptFormat | None,
         typer.Option(
@@ -48,13 +61,40 @@ def transcript(
             show_default=False,
         ),
     ] = None,
-    output: OutputOption = None,
+    include_memory_updates: Annotated[
+        bool | None, _include("memory-updates", "Calls that update a memory")
+    ] = None,
+    include_instructions: Annotated[bool | None, _include("instructions", "System prompts")] = None,
+    include_input_prompts: Annotated[bool | None, _include("input-prompts", "Questions")] = None,
+    include_agent_responses: Annotated[
+        bool | None, _include("agent-responses", "Answers, and what was read in them")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All four of them, but for what another option leaves out.")
+    ] = False,
+    output: SeveralOutputOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Write every step so far: what was asked, answered, read in it, and drawn."""
+    """Write every step so far: what was asked, answered, read in it, and drawn.
+
+    Of several experiments, transcript-ID.jsonl (or .md) of each.
+    """
     markdown = output is not None and output.suffix.lower() in (".md", ".markdown")
     wanted = format or (TranscriptFormat.MARKDOWN if markdown else TranscriptFormat.JSONL)
-    _write(experiment, f"transcript?format={wanted}", output, data_dir)
+    ending = "md" if wanted is TranscriptFormat.MARKDOWN else "jsonl"
+    given = {
+        "memory_updates": include_memory_updates,
+        "instructions": include_instructions,
+        "input_prompts": include_input_prompts,
+        "agent_responses": include_agent_responses,
+    }
+    asked = {
+        f"include_{name}": str(everything if value is None else value).lower()
+        for name, value in given.items()
+        if value is not None or everything
+    }
+    query = urlencode({"format": wanted.value, **asked})
+    _write(experiments, f"transcript?{query}", output, data_dir, f"transcript-{{}}.{ending}")
 
 
 def report(
@@ -83,16 +123,24 @@ def report(
     _to_file(content, output or Path(f"report-{identity[:8]}.html"))
 
 
-def _write(experiment: str, rest: str, output: Path | None, data_dir: Path | None) -> None:
+def _write(
+    experiments: Sequence[str], rest: str, output: Path | None, data_dir: Path | None, name: str
+) -> None:
+    """Write ``rest`` of each experiment; into a directory under ``name``, with its id for the braces."""
     from deploy.cli.access import open_api
     from deploy.cli.experiment.choosing import chosen_experiment, experiment_path
 
+    out = output is None or str(output) == "-"
+    if out and len(experiments) > 1:
+        raise typer.BadParameter("several experiments are written into a directory", param_hint="--output")
+    place = None if output is None or out else Results.at(output, several=len(experiments) > 1)
     api = open_api(chosen(data_dir))
-    content = api.fetch(experiment_path(chosen_experiment(api, experiment), rest))
-    if output is None or str(output) == "-":
-        _out(content)
-    else:
-        _to_file(content, output)
+    for identity in [chosen_experiment(api, experiment) for experiment in experiments]:
+        content = api.fetch(experiment_path(identity, rest))
+        if place is None:
+            _out(content)
+        else:
+            _to_file(content, place.path / name.format(identity) if place.directory else place.path)
 
 
 def _out(content: bytes) -> None:
@@ -130,43 +178,84 @@ class Results:
             if directory:
                 path.mkdir(parents=True, exist_ok=True)
             elif not path.parent.is_dir():
-                raise typer.BadParameter(f"there is no directory {path.parent}", param_hint="--output")
+                raise typer.BadParameter(
+                    f"{path} cannot be written: there is no directory {path.parent}", param_hint="--output"
+                )
         except OSError as error:
             raise typer.BadParameter(
                 f"{path} cannot be a directory for results: {error.strerror}", param_hint="--output"
             ) from error
         return cls(path, directory)
 
-    def write(self, api: Api, runs: Sequence[FollowedRun]) -> None:
-        """Write what came of each run; one that failed before it had a result is named.
-
-        Raises:
-            typer.BadParameter: a file cannot be written.
-        """
-        from deploy.cli.api import ApiError
-        from deploy.cli.experiment.choosing import experiment_path
-
-        for run in runs:
-            try:
-                content = api.fetch(experiment_path(run.id, "result"))
-            except ApiError as error:
-                typer.echo(f"parley: {run.id}: {error}", err=True)
-                continue
-            _to_file(content, self.path / f"experiment-{run.id}.json" if self.directory else self.path)
+    def file(self, experiment_id: str) -> Path:
+        """The file of one experiment."""
+        return self.path / f"experiment-{experiment_id}.json" if self.directory else self.path
 
 
-def write_transcripts(api: Api, runs: Sequence[FollowedRun], path: str | None) -> None:
-    """Write what `transcript_logging` asks for: the steps of each run, with what it says belongs to them.
+@dataclass
+class Keeping:
+    """What is written of each run when it has ended.
 
-    Args:
-        api: where they are.
-        runs: that have ended.
-        path: its `output_path`; of several runs each gets its id before the file's ending.
+    Attributes:
+        api: where the runs are.
+        results: where their results are written, if they are.
+        transcripts: what `transcript_logging` asks for.
+        several: whether transcripts get the ids of their runs in their names.
     """
-    from deploy.cli.experiment.choosing import experiment_path
 
-    for run in runs:
+    api: Api
+    results: Results | None
+    transcripts: TranscriptLogging
+    several: bool
+    _written: set[str] = field(default_factory=set)
+
+    def keep(self, run: FollowedRun) -> None:
+        """Write the files of a run that has ended. What cannot be is told, and stops nothing: it is kept."""
+        whole = True
+        if self.results is not None:
+            whole = self._write(run, "result", self.results.file(run.id))
+        if self.transcripts.enabled:
+            whole = self._write(run, "transcript?format=jsonl", self._transcript_file(run)) and whole
+        if whole:
+            self._written.add(run.id)
+
+    def unwritten(self, runs: Sequence[FollowedRun]) -> list[FollowedRun]:
+        """Those of the runs that files are asked of, and that not all are written of."""
+        if self.results is None and not self.transcripts.enabled:
+            return []
+        return [run for run in runs if run.id not in self._written]
+
+    def commands(self, runs: Sequence[FollowedRun]) -> list[str]:
+        """Arguments of the commands that write the files of these runs later."""
+        ids = [run.id for run in runs]
+        told = []
+        if self.results is not None:
+            told.append(shlex.join(["result", *ids, "--output", str(self.results.path)]))
+        if self.transcripts.enabled:
+            told += [
+                shlex.join(["transcript", run.id, "--output", str(self._transcript_file(run))])
+                for run in runs
+            ]
+        return told
+
+    def _write(self, run: FollowedRun, what: str, file: Path) -> bool:
+        from deploy.cli.experiment.choosing import experiment_path
+        from deploy.cli.experiment.patience import persistently
+
+        try:
+            content = persistently(lambda: self.api.fetch(experiment_path(run.id, what)))
+        except ApiError as error:
+            typer.echo(f"parley: {run.id}: {error}", err=True)
+            return error.status in _NONE_THERE
+        try:
+            file.write_bytes(content)
+        except OSError as error:
+            typer.echo(f"parley: {file} cannot be written: {error.strerror}", err=True)
+            return False
+        typer.echo(f"{file} written", err=True)
+        return True
+
+    def _transcript_file(self, run: FollowedRun) -> Path:
+        path = self.transcripts.output_path
         file = Path(path or f"transcript-{run.id[:8]}.jsonl")
-        if path is not None and len(runs) > 1:
-            file = file.with_stem(f"{file.stem}-{run.id[:8]}")
-        _to_file(api.fetch(experiment_path(run.id, "transcript?format=jsonl")), file)
+        return file.with_stem(f"{file.stem}-{run.id[:8]}") if path is not None and self.several else file

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlencode
 
 import typer
 
@@ -24,11 +21,8 @@ from deploy.cli.experiment.options import (
 from deploy.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from deploy.cli.api import Api
-    from deploy.cli.experiment.configuration import ConfigurationFile
     from deploy.cli.experiment.screens import FollowedRun
 
-_SEEDS = 2**31
 #: Answers that say that something of what was sent is not valid.
 _INVALID = (400, 413, 415, 422)
 
@@ -47,10 +41,18 @@ def run(
     parallel: Annotated[
         int, typer.Option(min=1, max=100, help="Runs of --repeat that go on at once; at most this many.")
     ] = 1,
+    skip: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Runs at the beginning of --repeat that are left out, as they were begun before: the others "
+            "have the seeds and names that they have without it.",
+        ),
+    ] = 0,
     name: NameOption = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=_SEEDS - 1, help="Instead of the configuration's.", show_default=False),
+        typer.Option(min=0, max=2**31 - 1, help="Instead of the configuration's.", show_default=False),
     ] = None,
     connection: Annotated[
         str | None,
@@ -88,112 +90,77 @@ def run(
     at any time.
     """
     from deploy.cli.experiment.configuration import valid_file
-    from deploy.cli.experiment.following import experiment_command, follow_to_the_end, say_it_goes_on
-    from deploy.cli.experiment.outcomes import Results, write_transcripts
+    from deploy.cli.experiment.following import experiment_command, follow_to_the_end, say_what_is_left
+    from deploy.cli.experiment.outcomes import Keeping, Results
+    from deploy.cli.experiment.screens import JsonScreen, Look
+    from deploy.cli.experiment.series import Series
     from deploy.cli.starting import open_or_start
+    from shared.schemas.experiment.cautions import cautions
 
     if detach and output is not None:
         raise typer.BadParameter("waits for the run: leave --detach out", param_hint="--output")
+    if skip >= repeat:
+        raise typer.BadParameter(f"must be less than --repeat ({repeat})", param_hint="--skip")
+    again = _command_line(
+        config,
+        repeat=repeat,
+        parallel=parallel if parallel > 1 else None,
+        name=name,
+        seed=seed,
+        connection=connection,
+        model=model,
+        set=set_,
+        output=output,
+        detach=detach,
+        json=as_json,
+    )
     rewritten = None
     if model is not None and connection is not None:
         connection = connection if model == "local" else f"{connection}/{model}"
     elif model is not None:
         rewritten = model
     read = valid_file(config, model=rewritten, set_=set_ or ())
+    warned = [{"field": one.field, "message": one.message} for one in cautions(read.config)]
+    for one in warned:
+        typer.echo(f"caution: {one['field']} {one['message']}", err=True)
     results = None if output is None else Results.at(output, several=repeat > 1)
     data = chosen(data_dir)
     api = open_or_start(data)
-    series = Series(api, read, repeat, name, seed, connection)
+    series = Series(api, read, repeat, name, seed, connection, skip=skip, again=again)
+    keeping = None if detach else Keeping(api, results, read.config.transcript_logging, series.several)
+    count = series.left
     try:
         with invalid_is_usage():
-            for _ in range(repeat if detach else min(parallel, repeat)):
+            for _ in range(count if detach else min(parallel, count)):
                 series.begin()
-    except BaseException:
-        if series.runs:
-            say_it_goes_on(series.runs, series.left, data)
+    except BaseException as error:
+        if as_json and series.runs:
+            JsonScreen.outcome(series.runs, _exit_code(error), warned)
+        if series.runs or series.unanswered is not None:
+            say_what_is_left(series.runs, data, series=series, keeping=keeping)
         raise
-
-    def keep() -> None:
-        if results is not None:
-            results.write(api, series.runs)
-        if read.config.transcript_logging.enabled:
-            write_transcripts(api, series.runs, read.config.transcript_logging.output_path)
-
     if detach:
-        _say_begun(series.runs, as_json=as_json)
+        _say_begun(series.runs, warned, as_json=as_json)
         if not as_json:
             follow_it = experiment_command(f"follow {series.runs[0].id}", data)
             typer.echo(f"Follow with: {follow_it}", err=True)
         return
-    if repeat > 1 and not as_json:
-        last = (series.first_seed + repeat - 1) % _SEEDS
-        typer.echo(
-            f"{repeat} runs, at most {parallel} at once, with the seeds {series.first_seed} to {last}."
-        )
+    if series.several and not as_json:
+        first, last = series.seed_of(skip), series.seed_of(repeat - 1)
+        typer.echo(f"{count} runs, at most {parallel} at once, with the seeds {first} to {last}.")
     follow_to_the_end(
         api,
         data,
         series.runs,
         as_json=as_json,
-        brief=repeat > 1,
-        begin=series.begin,
-        not_begun=lambda: series.left,
-        after=keep,
+        look=Look.of({"logging": read.config.logging.model_dump()}),
+        series=series,
+        keeping=keeping,
+        cautions=warned,
     )
 
 
 run.__doc__ = f"{run.__doc__}\n    {EXIT_STATUS}\n    "
-
-
-@dataclass
-class Series:
-    """Runs of one configuration, each begun when it is its turn."""
-
-    api: Api
-    read: ConfigurationFile
-    repeat: int
-    name: str | None
-    seed: int | None
-    connection: str | None
-    runs: list[FollowedRun] = field(default_factory=list)
-
-    @property
-    def first_seed(self) -> int:
-        """The seed of the first of several runs."""
-        from shared.schemas.experiment.identity import derived_seed
-
-        return derived_seed(self.read.config) if self.seed is None else self.seed
-
-    @property
-    def left(self) -> int:
-        """Runs that are still to begin."""
-        return self.repeat - len(self.runs)
-
-    def begin(self) -> FollowedRun | None:
-        """Begin the next run; ``None`` when all have begun."""
-        from deploy.cli.experiment.screens import FollowedRun
-
-        if not self.left:
-            return None
-        number = len(self.runs)
-        seed, name = self.seed, self.name
-        label = ""
-        if self.repeat > 1:
-            seed = (self.first_seed + number) % _SEEDS
-            stem = name or (Path(self.read.file).stem if self.read.file else "experiment")
-            name = f"{stem[:180]} {number + 1}/{self.repeat}"
-            label = f"{number + 1} of {self.repeat} (seed {seed})"
-        query = {"name": name, "seed": seed, "connection": self.connection, "file": self.read.file}
-        asked = urlencode({key: value for key, value in query.items() if value is not None})
-        accepted: dict[str, Any] = self.api.call(
-            "POST",
-            "/api/experiments" + (f"?{asked}" if asked else ""),
-            self.read.text,
-            headers={"Content-Type": "application/yaml", "Idempotency-Key": str(uuid.uuid4())},
-        )
-        run = FollowedRun(accepted["experiment_id"], label, seed)
-        self.runs.append(run)
-        return run
 
 
 @contextmanager
@@ -214,11 +181,32 @@ def invalid_is_usage() -> Iterator[None]:
         raise typer.Exit(ExitCode.USAGE) from None
 
 
-def _say_begun(runs: list[FollowedRun], *, as_json: bool) -> None:
+def _exit_code(error: BaseException) -> int:
+    from deploy.cli.api import ApiError
+
+    if isinstance(error, typer.Exit | ApiError):
+        return int(error.exit_code)
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.FAILED
+
+
+def _command_line(config: Path, **options: Any) -> list[str]:
+    """The arguments of this command with these options, without those that are ``None`` or false."""
+    given = ["run", str(config)]
+    for name, value in options.items():
+        if value is True:
+            given.append(f"--{name}")
+        elif isinstance(value, list):
+            given += [part for one in value for part in (f"--{name}", one)]
+        elif value is not None and value is not False:
+            given += [f"--{name}", str(value)]
+    return given
+
+
+def _say_begun(runs: list[FollowedRun], cautions: list[dict[str, str]], *, as_json: bool) -> None:
     from deploy.cli.experiment.screens import JsonScreen
 
     if as_json:
-        JsonScreen.outcome(runs, ExitCode.OK)
+        JsonScreen.outcome(runs, ExitCode.OK, cautions)
         return
     for run in runs:
         typer.echo(run.id if run.seed is None else f"{run.id}  seed {run.seed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 #: Where nothing moves on the screen, a line tells of progress whenever so much more is done.
 _NEWS = 0.1
+
+#: What is told of each of several runs before its end, and what is told of any run at least.
+_NEWS_OF_SEVERAL = ("service_degraded", "resumed")
+_NEWS_AT_LEAST = ("experiment_started", "ballot_result", "cancelled", "error", *_NEWS_OF_SEVERAL)
+
+#: Characters of an event that is shown as it came.
+_RAW = 2000
 
 _FINAL = ("experiment_finished", "cancelled", "error")
 
@@ -109,14 +117,48 @@ class JsonScreen:
         """Nothing is open."""
 
     @staticmethod
-    def outcome(runs: list[FollowedRun], exit_status: int) -> None:
-        """Print the last line."""
-        summaries = [run.summary() for run in runs]
-        _print_json({"type": "outcome", "exit_status": exit_status, "experiments": summaries})
+    def outcome(
+        runs: Sequence[FollowedRun], exit_status: int, cautions: Sequence[Mapping[str, str]] | None = None
+    ) -> None:
+        """Print the last line; with ``cautions`` of the configuration, when a command has read one."""
+        outcome: dict[str, Any] = {"type": "outcome", "exit_status": int(exit_status)}
+        if cautions is not None:
+            outcome["cautions"] = list(cautions)
+        _print_json({**outcome, "experiments": [run.summary() for run in runs]})
 
 
 def _print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a configuration's ``logging`` asks of the terminal."""
+
+    verbosity_level: str = "standard"
+    use_colors: bool = True
+    show_progress_bars: bool = True
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Look:
+        """That of a configuration as it is stored."""
+        asked = config.get("logging") or {}
+        return cls(**{name: value for name, value in asked.items() if name in cls.__dataclass_fields__})
+
+    @property
+    def minimal(self) -> bool:
+        """Whether only votes and ends are told."""
+        return self.verbosity_level == "minimal"
+
+    @property
+    def at_length(self) -> bool:
+        """Whether everything is told at length, of several runs as well, and of what was before."""
+        return self.verbosity_level in ("detailed", "debug")
+
+    @property
+    def raw(self) -> bool:
+        """Whether every event is shown as it came, too."""
+        return self.verbosity_level == "debug"
 
 
 class TextScreen:
@@ -125,16 +167,18 @@ class TextScreen:
     Args:
         compact: what had happened before is told in single lines, until :meth:`caught_up`.
         brief: only ends are told in words, for several runs at once.
+        look: how much is told, and how.
     """
 
-    def __init__(self, *, compact: bool = False, brief: bool = False) -> None:
-        self._console = _console()
-        self._compact = compact
+    def __init__(self, *, compact: bool = False, brief: bool = False, look: Look | None = None) -> None:
+        self._look = look or Look()
+        self._console = _console(colors=self._look.use_colors)
+        self._compact = compact and not self._look.at_length
         self._brief = brief
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, float] = {}
-        if self._console.is_terminal:
+        if self._console.is_terminal and self._look.show_progress_bars:
             from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
             self._progress = Progress(
@@ -150,13 +194,21 @@ class TextScreen:
 
     def event(self, run: FollowedRun, event: ServerEvent) -> None:
         """Tell it, and where the run is now."""
-        if not self._brief:
+        if self._look.raw:
+            shown = json.dumps(event.data, ensure_ascii=False)
+            self._line(_labelled(run, one_line(f"{event.id or '-'} {event.type} {shown}", _RAW)))
+        if self._tells(event):
             for line in told(event, compact=self._compact):
-                self._line(line)
-        elif event.type in ("service_degraded", "resumed"):
-            for line in told(event):
-                self._line(f"{run.label}: {line.strip()}")
+                if not self._brief:
+                    self._line(line)
+                elif line:
+                    self._line(_labelled(run, line))
         self._show(run, event)
+
+    def _tells(self, event: ServerEvent) -> bool:
+        if self._brief and not self._look.at_length:
+            return event.type in _NEWS_OF_SEVERAL
+        return not self._look.minimal or event.type in _NEWS_AT_LEAST
 
     def ended(self, run: FollowedRun) -> None:
         """Take its live line away, and say what came of it."""
@@ -197,12 +249,16 @@ class TextScreen:
             self._progress.update(task, completed=standing.fraction, description=words, left=left)
         elif event.type == "progress" and standing.fraction >= self._told.get(run.id, 0.0) + _NEWS:
             self._told[run.id] = standing.fraction
-            if self._compact:
+            if self._compact or self._look.minimal:
                 return
             self._line(f"… {standing.fraction:.0%} · {words} {left}".rstrip())
 
 
-def _console() -> Console:
+def _labelled(run: FollowedRun, line: str) -> str:
+    return f"{run.label}: {line.strip()}" if run.label else line
+
+
+def _console(*, colors: bool) -> Console:
     """A console whose reader may go away, as ``head`` does: that is no failure."""
     import typer
     from rich.console import Console
@@ -214,7 +270,8 @@ def _console() -> Console:
             except SystemExit:
                 raise typer.Exit(0) from None
 
-    return _Console(highlight=False, markup=False, emoji=False)
+    # Without an opinion the console asks the environment (NO_COLOR).
+    return _Console(highlight=False, markup=False, emoji=False, no_color=None if colors else True)
 
 
 def ending(run: FollowedRun) -> list[str]:

@@ -31,6 +31,7 @@ def watch(
     screen: Screen,
     *,
     begin: Callable[[], FollowedRun | None] = lambda: None,
+    ended: Callable[[FollowedRun], None] = lambda _: None,
     last_id: str | None = None,
 ) -> None:
     """Show what happens in ``runs``, until all have ended.
@@ -39,7 +40,8 @@ def watch(
         api: where they run.
         runs: that have begun.
         screen: what shows them.
-        begin: called when one has ended; gives the next one to follow, if there is one.
+        ended: called with each run that has ended.
+        begin: called then; gives the next one to follow, if there is one.
         last_id: of the last event that is known already.
 
     Raises:
@@ -69,6 +71,7 @@ def watch(
             continue
         told.run.experiment = told.experiment
         screen.ended(told.run)
+        ended(told.run)
         following -= 1
         following_run = begin()
         if following_run is not None:

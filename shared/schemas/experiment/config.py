@@ -123,8 +123,7 @@ class ExperimentConfig(Wire):
     models: dict[str, ModelName] = Field(
         default_factory=dict,
         description="Models to use instead of those that are named: name to name, `*` for all others; "
-        "`local` is the "
-        "default of this service.",
+        "`local` is the default of this service. One that names its connection leaves the file's.",
     )
     structured_output: Switch = Field(
         "auto",

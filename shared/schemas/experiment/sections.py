@@ -87,13 +87,18 @@ class Transparency(Wire):
 
 
 class LoggingConfig(Wire):
-    """``logging``: what the terminal shows; it changes nothing in the run."""
+    """``logging``: what the terminal shows of a run that is followed; it changes nothing in the run."""
 
     verbosity_level: Annotated[Literal["minimal", "standard", "detailed", "debug"], Lower] = Field(
-        "standard", description="How much the terminal shows."
+        "standard",
+        description="How much the terminal shows of a run: minimal, ballots and what came of it; standard, "
+        "what happens; detailed, also of each of several runs, and what was before at full length; debug, "
+        "also every event as it came.",
     )
     use_colors: bool = Field(True, description="Whether the terminal shows colours.")
-    show_progress_bars: bool = Field(True, description="Whether the terminal shows bars of progress.")
+    show_progress_bars: bool = Field(
+        True, description="Whether the terminal shows bars of progress; off, lines tell of it."
+    )
 
 
 def _path(value: str) -> str:

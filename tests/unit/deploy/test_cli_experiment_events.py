@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.api import ApiError
-from deploy.cli.experiment import events as events_module
+from deploy.cli.experiment import patience
 from deploy.cli.experiment.choosing import chosen_experiment
 from deploy.cli.experiment.events import RunEvents
 from tests.unit.deploy.test_cli_stream import Gateway, problem, sse
@@ -21,7 +21,7 @@ OTHER = "abcdef01-0000-4000-8000-000000000003"
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    monkeypatch.setattr(events_module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
     server = Gateway()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_told_at_once(gateway: Gateway) -> None:
 
 
 def test_a_gateway_that_stays_away_is_given_up(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "_RETRIES", 2)
+    monkeypatch.setattr(patience, "_RETRIES", 2)
     gateway.replies = [problem(503, "shutting_down", "going down")] * 3
     with pytest.raises(ApiError, match="going down"):
         list(RunEvents(gateway.api, ONE))

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from deploy.cli.api import ServerEvent
 from deploy.cli.experiment.printable import one_line, printable
-from deploy.cli.experiment.screens import FollowedRun, decision, ending
+from deploy.cli.experiment.screens import FollowedRun, Look, TextScreen, decision, ending
 from deploy.cli.experiment.telling import Standing, seconds_words, told
+from shared.schemas.experiment.sections import LoggingConfig
 
 FLOOR = "maximizing_average_floor_constraint"
 
@@ -165,3 +166,67 @@ def test_the_end_of_an_attempt_is_not_that_of_a_run_that_was_resumed() -> None:
     assert decision(resumed) == "Finished."
     resumed.take(finished())
     assert decision(resumed).startswith("Consensus")
+
+
+STARTED = event("experiment_started", name="x", agents=["Ana"], rounds=2, profile="original", seed=7)
+STATEMENT = statement("Ana", "So be it.")
+DEGRADED = event("service_degraded", service="memory", step="p2", message="It is away.")
+
+
+@pytest.mark.parametrize(
+    ("level", "several", "shown"),
+    [
+        ("minimal", False, ["x: Ana;", "  The ballot decides for", "  Goes on without memory"]),
+        ("standard", False, ["x: Ana;", "Ana: So be it.", "  The ballot decides for", "  Goes on without"]),
+        ("minimal", True, ["1 of 2: Goes on without"]),
+        ("standard", True, ["1 of 2: Goes on without"]),
+        (
+            "detailed",
+            True,
+            ["1 of 2: x: Ana;", "1 of 2: Ana: So be it.", "1 of 2: The ballot", "1 of 2: Goes on without"],
+        ),
+        (
+            "debug",
+            False,
+            [
+                '1-1 experiment_started {"name": "x",',
+                "x: Ana;",
+                '1-1 statement {"round": 1, "agent": "Ana",',
+                "Ana: So be it.",
+                "1-1 ballot_result {",
+                "  The ballot decides for",
+                "1-1 service_degraded {",
+                "  Goes on without memory",
+            ],
+        ),
+    ],
+)
+def test_as_much_is_shown_as_the_configuration_asks_for(
+    level: str, several: bool, shown: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    followed = FollowedRun("e1", label="1 of 2" if several else "")
+    screen = TextScreen(brief=several, look=Look(verbosity_level=level))
+    for one in (STARTED, STATEMENT, ballot(), DEGRADED):
+        screen.event(followed, one)
+    screen.close()
+    told_lines = capsys.readouterr().out.splitlines()
+    assert len(told_lines) == len(shown)
+    for line, beginning in zip(told_lines, shown, strict=True):
+        assert line.startswith(beginning)
+
+
+def test_what_was_before_is_told_at_length_when_details_are_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = statement("Ana", "So be it. " * 30)
+    for level in ("standard", "detailed"):
+        TextScreen(compact=True, look=Look(verbosity_level=level)).event(FollowedRun("e1"), long)
+    short, whole = capsys.readouterr().out.splitlines()
+    assert len(short) < 120 < len(whole)
+
+
+def test_the_look_is_that_of_the_configuration() -> None:
+    assert Look.of(LoggingConfig().model_dump()) == Look.of({}) == Look()
+    asked = LoggingConfig(verbosity_level="debug", use_colors=False, show_progress_bars=False)
+    assert Look.of({"logging": asked.model_dump()}) == Look("debug", False, False)
+    assert set(LoggingConfig.model_fields) == set(Look.__dataclass_fields__)

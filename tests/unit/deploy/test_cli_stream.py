@@ -27,7 +27,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        sent = self.rfile.read(length)
+        body = json.loads(sent) if sent and "json" in self.headers["Content-Type"] else sent or None
         server = self.server
         assert isinstance(server, Gateway)
         server.asked.append((self.command, self.path, dict(self.headers), body))
