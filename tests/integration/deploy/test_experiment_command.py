@@ -184,6 +184,8 @@ def test_repeated_runs_have_seeds_of_their_own_and_wait_their_turn(
     assert "3 runs, at most 2 at once, with the seeds 7 to 9." in done.stdout
     results = [json.loads(file.read_text()) for file in sorted(directory.iterdir())]
     assert sorted(result["run"]["seed"] for result in results) == [7, 8, 9]
+    assert {result["run"]["seed_source"] for result in results} == {"config"}
+    assert len({result["run"]["design_hash"] for result in results}) == 1
     listed = ann.get("/api/experiments")["items"]
     assert [item["name"] for item in reversed(listed)] == ["mine 1/3", "mine 2/3", "mine 3/3"]
     third, second, first = listed
@@ -192,13 +194,18 @@ def test_repeated_runs_have_seeds_of_their_own_and_wait_their_turn(
 
 
 def test_repeats_of_a_configuration_without_a_seed_begin_with_the_derived_one(
-    parley: ParleyCommand, tmp_path: Path
+    parley: ParleyCommand, ann: StackUser, tmp_path: Path
 ) -> None:
     file = tmp_path / "unseeded.yaml"
     file.write_text(CONFIG.removeprefix("seed: 7\n"))
     derived = json.loads(parley.run("experiment", "validate", str(file), "--json").stdout)["seed"]
     (outcome,) = lines(parley.run("experiment", "run", str(file), "--repeat", "2", "--detach", "--json"))
     assert [run["seed"] for run in outcome["experiments"]] == [derived, derived + 1]
+    parley.run("experiment", "run", str(file), "--repeat", "2", "--seed", "3", "--detach")
+    sources = [(run["seed"], run["seed_source"]) for run in reversed(ann.get("/api/experiments")["items"])]
+    assert sources == [(derived, "derived"), (derived + 1, "derived"), (3, "request"), (4, "request")]
+    shown = parley.run("experiment", "show", str(outcome["experiments"][1]["id"])).stdout
+    assert f"{derived + 1} (derived)" in shown
 
 
 def test_a_run_that_fails_is_resumed_with_a_higher_budget(
