@@ -32,6 +32,7 @@ agents:
   - {name: Ana, personality: bold, model: local}
 phase2_rounds: 0
 nonsense: 1
+decision_rule: imposed:maximizing_average_floor_constraint
 """
 
 
@@ -71,15 +72,15 @@ def test_every_fault_is_told_with_its_path(parley: CliRunner, tmp_path: Path) ->
     told = parley.invoke(app, ["experiment", "validate", "wrong.yaml"])
     assert told.exit_code == ExitCode.USAGE
     assert "did you mean temperature?" in told.stderr
-    for path in ("agents.0.temprature", "phase2_rounds", "nonsense"):
+    paths = ("agents.0.temprature", "agents.1.name", "phase2_rounds", "imposed_amount", "nonsense")
+    assert "(5 faults)" in told.stderr
+    for path in paths:
         assert f"\n  {path}: " in told.stderr
     answer = parley.invoke(app, ["experiment", "validate", "wrong.yaml", "--json"])
     assert answer.exit_code == ExitCode.USAGE
     document = json.loads(answer.stdout)
     assert document["valid"] is False
-    assert {"agents.0.temprature", "phase2_rounds", "nonsense"} <= {
-        fault["field"] for fault in document["errors"]
-    }
+    assert {fault["field"] for fault in document["errors"]} == set(paths)
 
 
 def test_what_is_no_yaml_is_told_with_its_place(parley: CliRunner) -> None:
