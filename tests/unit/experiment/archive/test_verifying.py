@@ -58,6 +58,25 @@ async def test_the_same_comes_of_answers_that_could_not_be_read(tmp_path: Path) 
     assert verdict.run.result["run"]["usage"]["timed_out"] > 0
 
 
+async def test_a_call_that_was_given_up_is_not_come_to_again(tmp_path: Path) -> None:
+    """What a service failed at stays in the log, and the run went on without it."""
+    calls = 0
+
+    def broken(call: ModelCall) -> str | ModelAnswer:
+        nonlocal calls
+        calls += call.schema_name == "memory"
+        if calls == 1 and call.schema_name == "memory":
+            raise OSError("the memory's model fell over")
+        return answers(call)
+
+    lines = await exported(script=broken)
+    (given_up,) = (one["path"] for one in lines if one.get("kind") == "call" and one["outcome"] is None)
+    verdict = await verify(written(tmp_path / "run.jsonl", lines))
+
+    assert told(verdict) == []
+    assert verdict.unused == (given_up,)
+
+
 async def test_the_same_comes_of_a_fork(tmp_path: Path) -> None:
     fork = await exported(config(decision_rule="majority"), earlier=(1, config()))
     verdict = await verify(written(tmp_path / "run.jsonl", fork))
