@@ -166,7 +166,8 @@ def say_what_is_left(
         for line in series.rest():
             typer.echo(line, err=True)
         if (arguments := series.rest_arguments()) is not None:
-            typer.echo("Begin them, with the seeds that this series has for them, with:", err=True)
+            again = " (which reads the configuration again)" if arguments[1] == "-" else ""
+            typer.echo(f"Begin them, with the seeds that this series has for them, with{again}:", err=True)
             typer.echo(f"  {experiment_command(shlex.join(arguments), data)}", err=True)
     if going and known and named_gateway() is None:
         typer.echo(
