@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from deploy.cli.api import Api, ApiError
 from deploy.cli.experiment import archive
 from deploy.cli.main import app
 from deploy.exit_codes import ExitCode
@@ -119,3 +122,28 @@ def test_half_an_export_is_none(tmp_path: Path) -> None:
 
     assert [file.name for file in tmp_path.iterdir()] == ["run.jsonl"]
     assert (tmp_path / "run.jsonl").read_text() == "the one before"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n", id="between two chunks"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n9\r\na\nb", id="in a chunk"),
+    ],
+)
+def test_an_answer_that_is_cut_off_is_no_export(tmp_path: Path, sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + sent)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        api = Api(f"http://127.0.0.1:{server.getsockname()[1]}", "key")
+        with pytest.raises(ApiError, match="does not answer"):
+            archive._write(tmp_path / "run.jsonl", api.chunks("/export"))
+        thread.join()
+    assert list(tmp_path.iterdir()) == []
