@@ -49,8 +49,8 @@ class Outcome(IntEnum):
 _ADVICE = {
     Outcome.DONE: "Nothing is left under older keys. Drop them when PARLEY_IDEMPOTENCY_RETENTION has passed "
     "since the last gateway that encrypted with one of them ended.",
-    Outcome.LEFT: "Something is left under older keys: run this again when every gateway encrypts with the "
-    "first one.",
+    Outcome.LEFT: "Something is left under older keys: run this (without --check) when every gateway "
+    "encrypts with the first one.",
     Outcome.UNREADABLE: "Nothing is left under older keys, but something under a key that is not among them: "
     "put it behind the others in PARLEY_SECRET_KEY, or enter those secrets again.",
 }
