@@ -105,9 +105,7 @@ def _roles(config: ExperimentConfig) -> Iterator[_Role]:
             rewritten=is_rewritten(config, agent.name),
         )
     own = "utility_agent_connection" if config.utility_agent_connection else common
-    yield _Role(
-        None, "utility_agent_model", own, *chosen(config, None), rewritten=is_rewritten(config, None)
-    )
+    yield _Role(None, "utility_agent_model", own, *chosen(config, None), rewritten=is_rewritten(config, None))
 
 
 def _all_over(caller: _Connections, config: ExperimentConfig, given: str) -> RoleModels:
