@@ -23,6 +23,7 @@ from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.fork import changed
 from shared.schemas.experiment.identity import config_hash, design_hash
 from shared.schemas.experiment.reading import read_config
+from shared.schemas.experiment.stored import stored
 from shared.schemas.experiments import (
     BudgetChange,
     ExperimentAccepted,
@@ -92,7 +93,7 @@ async def fork(
         owner_id=caller.user_id,
         name=body.name or f"{row.name[:180]} (round {body.round})",
         profile=config.profile,
-        config=config.model_dump(mode="json"),
+        config=stored(config),
         config_source=source.config_source,
         config_file=source.config_file,
         config_hash=config_hash(config),

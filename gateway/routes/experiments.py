@@ -31,6 +31,7 @@ from shared.schemas.experiment.config import ExperimentConfig
 from shared.schemas.experiment.estimate import expected_calls
 from shared.schemas.experiment.identity import config_hash, derived_seed, design_hash
 from shared.schemas.experiment.schema import json_schema
+from shared.schemas.experiment.stored import stored
 from shared.schemas.experiments import (
     CallsExpected,
     ConnectionGiven,
@@ -99,7 +100,7 @@ async def create_experiment(
         owner_id=caller.user_id,
         name=submitted.shown_name,
         profile=config.profile,
-        config=config.model_dump(mode="json"),
+        config=stored(config),
         config_source=submitted.source,
         config_file=submitted.file,
         config_hash=config_hash(config),
