@@ -17,6 +17,9 @@ from tests.support.parley_command import ParleyCommand
 from tests.support.proxy import Proxy
 from tests.support.stack import Stack, StackUser
 
+#: Series take long, and gateways go and come again: a command of its own runs these tests.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ann(stack: Stack) -> StackUser:

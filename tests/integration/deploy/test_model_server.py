@@ -80,6 +80,7 @@ def test_a_result_can_tell_which_file_answered(server: str) -> None:
     assert told_digest(listed.details) == f"sha256:{SHA256}"
 
 
+@pytest.mark.slow  # the model writes until its context is full
 def test_an_answer_ends_before_it_fills_the_context_unless_the_request_says_otherwise(
     local_model: Path,
 ) -> None:

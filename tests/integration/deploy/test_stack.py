@@ -174,6 +174,7 @@ def test_following_a_log_prints_what_comes(running: ParleyCommand) -> None:
         following.stdout.close()
 
 
+@pytest.mark.slow  # two stacks, and three backups
 def test_a_backup_of_a_running_stack_restores_elsewhere(running: ParleyCommand, tmp_path: Path) -> None:
     running.run("users", "add", "kept", "--no-key")
     archive = tmp_path / "parley.backup"

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.database.engine import create_engine
 from shared.schemas.experiment.reading import read_config
+from shared.schemas.experiment.stored import stored
 from tests.integration.experiments.lab import Lab, asked, config, model
 from tests.integration.experiments.money import FLOOR, WITH_FLOOR, check, scaled
 from workers.experiment.result.versions import prompts_hash
@@ -61,7 +62,7 @@ async def test_a_result_names_who_spoke_and_what_they_were_asked_with(lab: Lab) 
         played.shown["design_hash"],
     )
     assert run["config"] == played.shown["config"]
-    assert list(run["config"]) == list(read_config(given).model_dump())
+    assert list(run["config"]) == list(stored(read_config(given)))
     assert run["versions"]["prompts"] == prompts_hash()
 
 
