@@ -129,6 +129,13 @@ class Installation:
 
     # Compose ------------------------------------------------------------------------------------------------
 
+    def command(self) -> list[str]:
+        """What stands before the arguments of a compose command."""
+        files = [part for name in FILES for part in ("-f", str(ROOT / name))]
+        # An empty file: a developer's .env is not what is judged here.
+        options = ["--project-directory", str(ROOT), *files, "--env-file", os.devnull, "--progress", "plain"]
+        return [*compose_command(), "-p", self.project, *options]
+
     def compose(
         self, *arguments: str, check: bool = True, timeout: float = _TIMEOUT
     ) -> subprocess.CompletedProcess[str]:
@@ -137,11 +144,8 @@ class Installation:
         Raises:
             ComposeError: it failed.
         """
-        files = [part for name in FILES for part in ("-f", str(ROOT / name))]
-        command = [*compose_command(), "-p", self.project, "--project-directory", str(ROOT), *files]
         done = subprocess.run(
-            # An empty file: a developer's .env is not what is judged here.
-            [*command, "--env-file", os.devnull, "--progress", "plain", *arguments],
+            [*self.command(), *arguments],
             env=self.environment,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
