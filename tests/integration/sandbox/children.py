@@ -47,7 +47,7 @@ def gone(pids: set[int]) -> bool:
 
 def ended(pids: set[int]) -> bool:
     """Whether none of ``pids`` runs any more, after a while; whoever inherited them need not have waited."""
-    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    processes = [process for pid in pids if (process := _process(pid)) is not None]
     return _soon(lambda: not any(_runs(process) for process in processes))
 
 
@@ -58,6 +58,13 @@ def _soon(true: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -113,14 +113,16 @@ async def test_cancelling_kills_a_script_that_computes(bare: ScriptProcesses) ->
 async def _busiest() -> int:
     """The script's process that has computed for longest; waits until one has."""
     while True:
-        used = {}
+        used, zygotes = {}, set()
         for pid in descendants():
             try:
-                times = psutil.Process(pid).cpu_times()
+                process = psutil.Process(pid)
+                times, parent = process.cpu_times(), process.ppid()
             except psutil.NoSuchProcess:
                 continue
             used[pid] = times.user + times.system
-        zygotes = {psutil.Process(pid).pid for pid in used if psutil.Process(pid).ppid() == os.getpid()}
+            if parent == os.getpid():
+                zygotes.add(pid)
         most = max((pid for pid in used if pid not in zygotes), key=lambda pid: used[pid], default=0)
         if most and used[most] >= 0.05:
             return most
