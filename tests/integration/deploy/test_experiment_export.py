@@ -9,29 +9,15 @@ from pathlib import Path
 import pytest
 
 from deploy.exit_codes import ExitCode
-from tests.integration.deploy.test_experiment_command import CONFIG, detached, finished
+from tests.integration.deploy.conftest import CONFIG
+from tests.integration.deploy.test_experiment_command import detached, finished
 from tests.support.parley_command import ParleyCommand
-from tests.support.stack import Stack
-
-
-@pytest.fixture
-def parley(stack: Stack, tmp_path: Path) -> ParleyCommand:
-    user = stack.user()
-    user.connect(model="fake/agents=agree")
-    return ParleyCommand(tmp_path / "data", {"PARLEY_URL": stack.url, "PARLEY_API_KEY": user.key})
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> ParleyCommand:
     """Where nothing runs, and no key is known."""
     return ParleyCommand(tmp_path / "elsewhere", {"PARLEY_URL": "http://127.0.0.1:1"})
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    file = tmp_path / "mine.yaml"
-    file.write_text(CONFIG)
-    return str(file)
 
 
 def test_a_run_is_exported_and_verified_elsewhere(

@@ -12,33 +12,14 @@ from pathlib import Path
 import pytest
 
 from deploy.exit_codes import ExitCode
-from tests.integration.deploy.test_experiment_command import CONFIG, lines
+from tests.integration.deploy.conftest import CONFIG
+from tests.integration.deploy.test_experiment_command import lines
 from tests.support.parley_command import ParleyCommand
 from tests.support.proxy import Proxy
-from tests.support.stack import Stack, StackUser
+from tests.support.stack import StackUser
 
 #: Series take long, and gateways go and come again: a command of its own runs these tests.
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def ann(stack: Stack) -> StackUser:
-    """Somebody whose agents agree at once."""
-    user = stack.user()
-    user.connect(model="fake/agents=agree")
-    return user
-
-
-@pytest.fixture
-def parley(ann: StackUser, tmp_path: Path) -> ParleyCommand:
-    return ParleyCommand(tmp_path / "data", {"PARLEY_URL": ann.stack.url, "PARLEY_API_KEY": ann.key})
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> str:
-    file = tmp_path / "mine.yaml"
-    file.write_text(CONFIG)
-    return str(file)
 
 
 def typed(said: list[str], beginning: str) -> list[list[str]]:

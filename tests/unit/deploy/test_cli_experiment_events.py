@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from deploy.cli.api import ApiError
 from deploy.cli.experiment import patience
 from deploy.cli.experiment.choosing import chosen_experiment
 from deploy.cli.experiment.events import RunEvents
-from tests.unit.deploy.test_cli_stream import Gateway, problem, sse
+from tests.unit.deploy.test_cli_stream import Gateway, problem, serving, sse
 
 ONE = "0197c1de-0000-4000-8000-000000000001"
 TWO = "0197c1de-0000-4000-8000-000000000002"
@@ -22,13 +21,8 @@ OTHER = "abcdef01-0000-4000-8000-000000000003"
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    server = Gateway()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 def run_is(*, active: bool) -> Any:

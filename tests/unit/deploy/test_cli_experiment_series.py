@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -23,7 +22,7 @@ from deploy.exit_codes import ExitCode
 from shared.schemas.experiment.identity import derived_seed
 from shared.schemas.experiment.reading import read_config
 from shared.schemas.job import JobStatus
-from tests.unit.deploy.test_cli_stream import Gateway, Handler, problem
+from tests.unit.deploy.test_cli_stream import Gateway, Handler, problem, serving
 
 TEXT = b"""\
 agents:
@@ -36,13 +35,8 @@ agents:
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(patience, "_RETRIES", 3)
-    server = Gateway()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 def accepted(identity: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -56,9 +57,9 @@ class Gateway(ThreadingHTTPServer):
         return Api(f"http://127.0.0.1:{self.server_address[1]}", "the-key")
 
 
-@pytest.fixture
-def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    monkeypatch.setattr(turn_module, "_FIRST_PAUSE", 0.001)
+@contextmanager
+def serving() -> Iterator[Gateway]:
+    """A gateway that answers what it is told to."""
     server = Gateway()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -66,6 +67,13 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    monkeypatch.setattr(turn_module, "_FIRST_PAUSE", 0.001)
+    with serving() as server:
+        yield server
 
 
 def sse(*events: tuple[str | None, str, dict[str, Any]], cut: bool = False) -> Reply:

@@ -21,9 +21,7 @@ from shared.schemas.experiment.archive import FORMAT, FORMAT_VERSION, ArchiveEnd
 from shared.schemas.experiment.asked import Asked
 from shared.schemas.experiment.config import ExperimentConfig
 from workers.experiment.steps.journal import StepKind, StepRecord
-from workers.experiment.steps.key import StepKey
-from workers.experiment.steps.log import Recorded
-from workers.experiment.steps.model_call import ModelAnswer, StepOutcome
+from workers.experiment.steps.log import Recorded, recorded_step
 
 #: Bytes of the file as it lies there unpacked, and of one of its lines.
 MAX_FILE = 512 << 20
@@ -240,34 +238,12 @@ def _config(told: Any, number: int, field: str) -> ExperimentConfig:
 
 
 def _step(one: StepLine, number: int) -> StepRecord:
-    key = StepKey(one.phase, one.round, one.agent, one.purpose, one.tried)
-    if key.path != one.path:
+    step = recorded_step(one)
+    if step.key.path != one.path:
         raise ArchiveError("is not what phase, round, agent, purpose and tried make", number, "path")
-    kind = StepKind(one.kind)
-    if kind is not StepKind.CALL and one.outcome is not None:
+    if step.kind is not StepKind.CALL and step.answer is not None:
         raise ArchiveError("only a call has one", number, "outcome")
-    answer = None
-    if one.outcome is not None:
-        answer = ModelAnswer(
-            outcome=StepOutcome(one.outcome),
-            text=one.answer or "",
-            model=one.model,
-            input_tokens=one.input_tokens,
-            output_tokens=one.output_tokens,
-            seconds=one.seconds or 0.0,
-            notes=tuple(one.notes or ()),
-        )
-    return StepRecord(
-        key=key,
-        kind=kind,
-        role=one.role,
-        schema_name=one.schema_name,
-        prompt_hash=one.prompt_hash,
-        sends=one.sends,
-        answer=answer,
-        value=one.value,
-        unreadable=one.unreadable,
-    )
+    return step
 
 
 def _are_of_hash(one: StepLine) -> bool:

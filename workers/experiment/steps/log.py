@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from workers.experiment.steps.journal import StepRecord
+from workers.experiment.steps.journal import StepKind, StepRecord
 from workers.experiment.steps.key import StepKey
+from workers.experiment.steps.model_call import ModelAnswer, StepOutcome
 
 #: Where a run notes which models it is made with.
 ORIGINS = StepKey(0, None, None, "models")
@@ -30,6 +31,36 @@ class Recorded:
 
     steps: dict[str, StepRecord]
     times: dict[str, tuple[datetime | None, datetime | None]]
+
+
+def recorded_step(row: Any) -> StepRecord:
+    """A step from what is stored of it.
+
+    Args:
+        row: of the database, or a line of an exported run: both have these names.
+    """
+    answer = None
+    if row.outcome is not None:
+        answer = ModelAnswer(
+            outcome=StepOutcome(row.outcome),
+            text=row.answer or "",
+            model=row.model,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            seconds=row.seconds or 0.0,
+            notes=tuple(row.notes or ()),
+        )
+    return StepRecord(
+        key=StepKey(row.phase, row.round, row.agent, row.purpose, row.tried),
+        kind=StepKind(row.kind),
+        role=row.role,
+        schema_name=row.schema_name,
+        prompt_hash=row.prompt_hash,
+        sends=row.sends,
+        answer=answer,
+        value=row.value,
+        unreadable=row.unreadable,
+    )
 
 
 def log_digest(steps: Iterable[StepRecord]) -> str:

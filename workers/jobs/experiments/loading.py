@@ -20,10 +20,8 @@ from shared.schemas.experiment.asked import Asked
 from shared.schemas.experiment.config import ExperimentConfig
 from shared.security.secrets import SecretBox
 from shared.settings import Settings
-from workers.experiment.steps.journal import StepKind, StepRecord
-from workers.experiment.steps.key import StepKey
-from workers.experiment.steps.log import Recorded
-from workers.experiment.steps.model_call import ModelAnswer, StepOutcome
+from workers.experiment.steps.journal import StepRecord
+from workers.experiment.steps.log import Recorded, recorded_step
 from workers.jobs.experiments.models import RoleModel
 from workers.jobs.turns import check_model, select_connections, stored_target
 
@@ -134,7 +132,7 @@ async def read_steps_within(connection: direct.Connection, experiment_id: UUID) 
 def _recorded(found: direct.Rows) -> Recorded:
     rows = found.all()
     return Recorded(
-        {row.path: _step(row) for row in rows},
+        {row.path: recorded_step(row) for row in rows},
         {row.path: (row.started_at, row.answered_at) for row in rows},
     )
 
@@ -195,28 +193,3 @@ def _temperature(config: ExperimentConfig, role: str | None) -> float | None:
     if role is None:
         return config.utility_agent_temperature
     return next(agent.temperature for agent in config.agents if agent.name == role)
-
-
-def _step(row: Any) -> StepRecord:
-    answer = None
-    if row.outcome is not None:
-        answer = ModelAnswer(
-            outcome=StepOutcome(row.outcome),
-            text=row.answer or "",
-            model=row.model,
-            input_tokens=row.input_tokens,
-            output_tokens=row.output_tokens,
-            seconds=row.seconds or 0.0,
-            notes=tuple(row.notes or ()),
-        )
-    return StepRecord(
-        key=StepKey(row.phase, row.round, row.agent, row.purpose, row.tried),
-        kind=StepKind(row.kind),
-        role=row.role,
-        prompt_hash=row.prompt_hash,
-        schema_name=row.schema_name,
-        sends=row.sends,
-        answer=answer,
-        value=row.value,
-        unreadable=row.unreadable,
-    )
